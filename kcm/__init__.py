@@ -1,0 +1,65 @@
+"""kcm: a Kubernetes controller manager in Python.
+
+This package is the public face for people who write controllers: everything in `__all__`
+is stable, documented and all that a controller needs, together with `kcm.objects`.
+Names are loaded on first use, so that `import kcm.base` in a small process stays small.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kcm.base.errors import TerminalError
+    from kcm.cache.replica import Cache
+    from kcm.objects.resource import Key
+    from kcm.runtime.context import Context
+    from kcm.runtime.controller import Controller
+    from kcm.runtime.plan import Outcome, Plan
+    from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
+    from kcm.runtime.watches import owns, primary, watches
+
+__all__ = [
+    "Cache",
+    "Context",
+    "Controller",
+    "Done",
+    "Key",
+    "Outcome",
+    "Plan",
+    "RequeueAfter",
+    "Result",
+    "TerminalError",
+    "Waiting",
+    "owns",
+    "primary",
+    "watches",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Cache": "kcm.cache.replica",
+    "Context": "kcm.runtime.context",
+    "Controller": "kcm.runtime.controller",
+    "Done": "kcm.runtime.result",
+    "Key": "kcm.objects.resource",
+    "Outcome": "kcm.runtime.plan",
+    "Plan": "kcm.runtime.plan",
+    "RequeueAfter": "kcm.runtime.result",
+    "Result": "kcm.runtime.result",
+    "TerminalError": "kcm.base.errors",
+    "Waiting": "kcm.runtime.result",
+    "owns": "kcm.runtime.watches",
+    "primary": "kcm.runtime.watches",
+    "watches": "kcm.runtime.watches",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home module when it is first asked for."""
+    from importlib import import_module  # noqa: PLC0415 - the point is to load nothing early
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kcm' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

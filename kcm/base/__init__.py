@@ -1,0 +1,1 @@
+"""Clock, chance, back-off, tasks and errors: what everything stands on, free of Kubernetes."""

@@ -1,0 +1,37 @@
+"""Kubernetes objects as frozen values: what a controller reads and writes.
+
+Types declare only the fields that their readers need; everything else is dropped when an
+object is decoded. Parts that must travel whole (a pod template's spec) are raw JSON.
+"""
+
+from kcm.objects.conditions import Condition
+from kcm.objects.events import ObjectReference
+from kcm.objects.metadata import Metadata, ObjectMeta, OwnerReference
+from kcm.objects.owners import controller_of, owned_by, owner_reference
+from kcm.objects.pods import Pod, PodTemplate
+from kcm.objects.replicasets import ReplicaSet
+from kcm.objects.resource import Key, Resource, ResourceType, Spec
+from kcm.objects.selectors import LabelSelector, Selector
+from kcm.objects.versions import at_least, newer
+
+__all__ = [
+    "Condition",
+    "Key",
+    "LabelSelector",
+    "Metadata",
+    "ObjectMeta",
+    "ObjectReference",
+    "OwnerReference",
+    "Pod",
+    "PodTemplate",
+    "ReplicaSet",
+    "Resource",
+    "ResourceType",
+    "Selector",
+    "Spec",
+    "at_least",
+    "controller_of",
+    "newer",
+    "owned_by",
+    "owner_reference",
+]
