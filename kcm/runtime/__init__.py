@@ -1,0 +1,1 @@
+"""What a controller is made of: watches, plans, results, and the one dispatcher that retries."""

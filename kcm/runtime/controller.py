@@ -1,0 +1,47 @@
+"""The base of every controller.
+
+A controller is observe (sync, from the replica only), decide (pure, its author's own
+function) and apply (through the context). The runtime guarantees: one reconcile per key at a
+time; `observe` sees every write this controller made; what fails is tried again as its
+exception's type says. A controller holds no state of its own between reconciles.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from kcm.objects.metadata import Spec
+from kcm.objects.resource import Key, Resource
+from kcm.runtime.result import Result
+from kcm.runtime.watches import Watch
+
+if TYPE_CHECKING:
+    from kcm.cache.replica import Cache
+    from kcm.runtime.context import Context
+
+Primary = TypeVar("Primary", bound=Resource[Any])
+Seen = TypeVar("Seen")
+
+
+class Controller(ABC, Generic[Primary, Seen]):
+    """Subclass it, name it, say what it watches, and implement the two methods.
+
+    `settings_type` is the Struct that the controller's own section of the config file must
+    fit; an instance of it is `self.settings` while the controller runs.
+    """
+
+    name: ClassVar[str]
+    watches: ClassVar[tuple[Watch, ...]]
+    settings_type: ClassVar[type[Spec] | None] = None
+
+    def __init__(self, settings: Spec | None = None) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def observe(self, cache: Cache, key: Key) -> Seen | None:
+        """Return what there is to know about `key`, or None when there is nothing to do for it."""
+
+    @abstractmethod
+    async def reconcile(self, ctx: Context, seen: Seen) -> Result:
+        """Bring the world nearer to what `seen` asks for."""

@@ -1,0 +1,183 @@
+"""Plans: intended writes as data.
+
+A reconcile decides on a `Plan` and only `Context.apply` carries it out. Because a plan is a
+value, a dry run prints it, a test compares it, and a crash test stops between any two of its
+actions. Guarantees: an action holds all that the write needs, preconditions included, so that
+repeating it is safe. A plan does nothing by itself and owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Literal
+
+import msgspec
+
+from kcm.objects.events import ObjectReference, reference_to
+from kcm.objects.resource import Key, Resource, ResourceType
+
+PatchKind = Literal["merge", "strategic", "json"]
+
+
+class Pace(Enum):
+    """How the actions of one plan follow each other.
+
+    IN_ORDER: one after the other, stopping at the first failure.
+    TOGETHER: all at once, each tried whatever happens to the others.
+    SLOW_START: batches of 1, 2, 4, 8…; a failure ends the plan with its batch, so that a
+    quota or a broken webhook sees few requests (reference: workloads 1.5).
+    """
+
+    IN_ORDER = "in-order"
+    TOGETHER = "together"
+    SLOW_START = "slow-start"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The object that an action is about, as it was seen."""
+
+    resource: ResourceType
+    key: Key
+    uid: str = ""
+    resource_version: str = ""
+
+
+class Create(msgspec.Struct, frozen=True):
+    """Create `object`, whose name is already chosen: sent again, it cannot make a second one."""
+
+    object: Resource[Any]
+    because: str
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """Change a part of an object. `exact` also demands the resourceVersion that was seen."""
+
+    target: Target
+    changes: Mapping[str, Any] | tuple[Mapping[str, Any], ...]
+    because: str
+    kind: PatchKind = "merge"
+    subresource: str = ""
+    exact: bool = False
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """Set spec.replicas through the scale subresource."""
+
+    target: Target
+    replicas: int
+    because: str
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Delete exactly the object that was seen: uid and resourceVersion are preconditions."""
+
+    target: Target
+    because: str
+
+
+class Emit(msgspec.Struct, frozen=True):
+    """Tell people what happened, as an Event about an object."""
+
+    about: ObjectReference
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+Action = Create | Patch | Scale | Delete | Emit
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Actions, how they follow each other, and when to look again (seconds, None: no need)."""
+
+    actions: tuple[Action, ...] = ()
+    pace: Pace = Pace.IN_ORDER
+    recheck_in: float | None = None
+
+    def __add__(self, other: Plan) -> Plan:
+        """Return both plans as one: this one's pace, the earlier of the two rechecks."""
+        times = [time for time in (self.recheck_in, other.recheck_in) if time is not None]
+        return Plan(self.actions + other.actions, self.pace, min(times, default=None))
+
+    def __bool__(self) -> bool:
+        return bool(self.actions)
+
+    def at_pace(self, pace: Pace) -> Plan:
+        """Return the same actions at another pace."""
+        return Plan(self.actions, pace, self.recheck_in)
+
+    @staticmethod
+    def nothing() -> Plan:
+        """Return the plan of someone who has reached what they want."""
+        return Plan()
+
+    @staticmethod
+    def create(new: Resource[Any], *, because: str) -> Plan:
+        """Plan to create `new`; it must carry its name and, if it has an owner, the owner reference."""
+        return Plan((Create(new, because),))
+
+    @staticmethod
+    def patch(
+        seen: Resource[Any], changes: Mapping[str, Any], *, because: str, kind: PatchKind = "merge", exact: bool = False
+    ) -> Plan:
+        """Plan to change a part of `seen`; it fails if the object was replaced by another of its name."""
+        return Plan((Patch(target_of(seen), changes, because, kind, "", exact),))
+
+    @staticmethod
+    def patch_status(
+        seen: Resource[Any], changes: Mapping[str, Any], *, because: str, kind: PatchKind = "merge"
+    ) -> Plan:
+        """Plan to change `seen`'s status; it fails if anything else changed the object since.
+
+        `changes` is the content of `status`.
+        """
+        return Plan((Patch(target_of(seen), {"status": changes}, because, kind, "status", True),))
+
+    @staticmethod
+    def delete(seen: Resource[Any], *, because: str) -> Plan:
+        """Plan to delete `seen` as it was seen."""
+        return Plan((Delete(target_of(seen), because),))
+
+    @staticmethod
+    def scale(seen: Resource[Any], replicas: int, *, because: str) -> Plan:
+        """Plan to set the replicas of `seen` through its scale subresource."""
+        return Plan((Scale(target_of(seen), replicas, because),))
+
+    @staticmethod
+    def emit(about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str) -> Plan:
+        """Plan an Event about an object."""
+        return Plan((Emit(reference_to(about), type_, reason, note),))
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """An action that took effect, and the object it left behind (None: gone, or not cached here)."""
+
+    action: Action
+    object: Resource[Any] | None = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """An action that did not take effect, or whose effect is not known."""
+
+    action: Action
+    error: Exception
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a plan's actions, in the order in which they ended."""
+
+    done: tuple[Applied, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    skipped: tuple[Action, ...] = ()
+
+    def raise_failure(self) -> None:
+        """Raise the first failure, if there was one."""
+        for failure in self.failed:
+            raise failure.error
+
+
+def target_of(seen: Resource[Any]) -> Target:
+    """Return what names `seen` and the state it was in."""
+    metadata = seen.metadata
+    return Target(seen.resource_type(), seen.key, metadata.uid, metadata.resource_version)
