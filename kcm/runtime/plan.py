@@ -119,7 +119,12 @@ class Plan(msgspec.Struct, frozen=True):
 
     @staticmethod
     def patch(
-        seen: Resource[Any], changes: Mapping[str, Any], *, because: str, kind: PatchKind = "merge", exact: bool = False
+        seen: Resource[Any],
+        changes: Mapping[str, Any],
+        *,
+        because: str,
+        kind: PatchKind = "merge",
+        exact: bool = False,
     ) -> Plan:
         """Plan to change a part of `seen`; it fails if the object was replaced by another of its name."""
         return Plan((Patch(target_of(seen), changes, because, kind, "", exact),))

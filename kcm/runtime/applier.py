@@ -1,0 +1,195 @@
+"""Carries out plans: the only part that writes.
+
+Guarantees: an answer goes into the replica before the next reconcile of any key can look
+(write-through, DESIGN §2.2); a create whose answer was lost is sent again under the same name,
+and AlreadyExists with our owner's uid is success (§2.4); deletes and patches carry the
+preconditions of what was seen (§2.5). A failed write is reported in the outcome, never raised:
+whoever planned decides what it means. Programming errors are raised. Owns no state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from kcm.base.errors import TerminalError
+from kcm.client.api import ApiClient
+from kcm.client.errors import AlreadyExists, ApiError, NotFound
+from kcm.client.transport import TransportError, Unanswered
+from kcm.objects.metadata import Metadata, Spec
+from kcm.objects.owners import controller_of
+from kcm.objects.resource import Key, Resource, ResourceType
+from kcm.runtime.fence import Fenced
+from kcm.runtime.plan import (
+    Action,
+    Applied,
+    Create,
+    Delete,
+    Emit,
+    Failed,
+    Outcome,
+    Pace,
+    Patch,
+    Plan,
+    Scale,
+    Target,
+)
+
+WRITE_FAILURES = (ApiError, TransportError, Fenced, TerminalError)
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Header(Spec, frozen=True):
+    """As much of an answer as tells an object from a Status."""
+
+    kind: str = ""
+    metadata: Metadata = Metadata()
+
+
+_header = msgspec.json.Decoder(_Header)
+
+
+class WriteThrough(Protocol):
+    """Where answers to writes go: the replicas of this process."""
+
+    def wrote(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
+        """Take the server's answer to a write; return it typed, or None if the type is not watched."""
+        ...
+
+    def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:
+        """Take the server's word that the object with this uid is gone."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where Events go; never waits."""
+
+    def emit(self, event: Emit) -> None:
+        """Take one Event, or drop and count it."""
+        ...
+
+
+class Applier:
+    """Runs the actions of plans against one API server. `width` bounds the writes under way of a plan."""
+
+    def __init__(self, client: ApiClient, replicas: WriteThrough, events: EventSink, width: int = 32) -> None:
+        self._client = client
+        self._replicas = replicas
+        self._events = events
+        self._width = width
+
+    async def apply(self, plan: Plan) -> Outcome:
+        """Carry out a plan at its pace."""
+        done: list[Applied] = []
+        failed: list[Failed] = []
+        rest: Sequence[Action] = plan.actions
+        size = len(rest) if plan.pace is Pace.TOGETHER else 1
+        while rest and (not failed or plan.pace is Pace.TOGETHER):
+            await self._batch(rest[:size], done, failed)
+            rest = rest[size:]
+            if plan.pace is Pace.SLOW_START:
+                size *= 2
+        return Outcome(tuple(done), tuple(failed), tuple(rest))
+
+    async def _batch(self, actions: Sequence[Action], done: list[Applied], failed: list[Failed]) -> None:
+        if len(actions) == 1:
+            await self._attempt(iter(actions), done, failed)
+            return
+        queue = iter(actions)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(self._width, len(actions))):
+                tasks.create_task(self._attempt(queue, done, failed))
+
+    async def _attempt(self, queue: Iterator[Action], done: list[Applied], failed: list[Failed]) -> None:
+        for action in queue:
+            try:
+                done.append(Applied(action, await self._write(action)))
+            except WRITE_FAILURES as error:
+                failed.append(Failed(action, error))
+
+    async def _write(self, action: Action) -> Resource[Any] | None:
+        match action:
+            case Create():
+                return await self._create(action.object)
+            case Patch(target, changes, _, kind, subresource, exact):
+                body = _encoder.encode(_guarded(target, changes, exact))
+                answer = await self._client.patch(
+                    target.resource, target.key, body, kind, subresource=subresource
+                )
+                return self._replicas.wrote(target.resource, answer)
+            case Scale(target, replicas):
+                body = _encoder.encode({"spec": {"replicas": replicas}})
+                await self._client.patch(target.resource, target.key, body, "merge", subresource="scale")
+                return None
+            case Delete(target):
+                return await self._delete(target)
+            case Emit():
+                self._events.emit(action)
+                return None
+
+    async def _create(self, new: Resource[Any]) -> Resource[Any] | None:
+        resource = new.resource_type()
+        body = encode_object(new)
+        try:
+            answer = await self._client.create(resource, new.metadata.namespace, body)
+        except AlreadyExists as refusal:
+            answer = await self._recognise(new, resource, refusal)
+        except Unanswered:
+            # The name makes the repeat safe: if the first one arrived, this one meets AlreadyExists.
+            try:
+                answer = await self._client.create(resource, new.metadata.namespace, body)
+            except AlreadyExists as refusal:
+                answer = await self._recognise(new, resource, refusal)
+        return self._replicas.wrote(resource, answer)
+
+    async def _recognise(self, new: Resource[Any], resource: ResourceType, refusal: AlreadyExists) -> bytes:
+        """Return the object that has the name if it is ours and alive; else raise the refusal."""
+        owner = controller_of(new.metadata)
+        try:
+            answer = await self._client.get(resource, new.key)
+        except NotFound:
+            raise refusal from None
+        found = _header.decode(answer).metadata
+        theirs = controller_of(found)
+        if owner is None or theirs is None or theirs.uid != owner.uid or found.deletion_timestamp is not None:
+            # Show it to the next look, so that another name is chosen.
+            self._replicas.wrote(resource, answer)
+            raise refusal
+        return answer
+
+    async def _delete(self, target: Target) -> Resource[Any] | None:
+        try:
+            answer = await self._client.delete(
+                target.resource, target.key, uid=target.uid, resource_version=target.resource_version
+            )
+        except NotFound:
+            self._replicas.deleted(target.resource, target.key, target.uid)
+            return None
+        left = _header.decode(answer)
+        if left.kind == target.resource.kind and left.metadata.deletion_timestamp is not None:
+            return self._replicas.wrote(target.resource, answer)
+        self._replicas.deleted(target.resource, target.key, target.uid)
+        return None
+
+
+def encode_object(new: Resource[Any]) -> bytes:
+    """Return the JSON body of `new`, with its apiVersion and kind."""
+    head = b'{"apiVersion":"%s","kind":"%s",' % (new.api.encode(), new.kind.encode())
+    return head + _encoder.encode(new)[1:]
+
+
+def _guarded(target: Target, changes: Any, exact: bool) -> Any:
+    """Return the patch with the uid that was seen, and with `exact` its resourceVersion, as preconditions."""
+    if isinstance(changes, tuple):
+        test = [{"op": "test", "path": "/metadata/uid", "value": target.uid}]
+        return [*test, *changes] if target.uid else list(changes)
+    metadata = dict(changes.get("metadata", {}))
+    if target.uid:
+        metadata["uid"] = target.uid
+    if exact and target.resource_version:
+        metadata["resourceVersion"] = target.resource_version
+    return {**changes, "metadata": metadata} if metadata else changes

@@ -1,0 +1,72 @@
+"""What a reconcile is handed: the time, the cache, and the way to write.
+
+A `Context` lives for one reconcile of one key. It remembers which resources an unanswered
+write touched, so that the dispatcher can hold the key until the replica has caught up
+(DESIGN §2.3).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from kcm.base.clock import Clock
+from kcm.cache.replica import Cache
+from kcm.client.api import ApiClient
+from kcm.client.errors import NotFound
+from kcm.client.transport import Unanswered
+from kcm.objects.resource import Key, Resource, ResourceType
+from kcm.runtime.applier import Applier
+from kcm.runtime.plan import Action, Create, Delete, Outcome, Patch, Plan, Scale
+from kcm.telemetry.logging import Logger
+
+R = TypeVar("R", bound="Resource[object]")
+
+
+class Context:
+    """One reconcile's view of time, cache and API server."""
+
+    def __init__(
+        self, key: Key, clock: Clock, cache: Cache, applier: Applier, client: ApiClient, log: Logger
+    ) -> None:
+        self.key = key
+        self.cache = cache
+        self.log = log
+        self.unsettled: set[ResourceType] = set()
+        self._clock = clock
+        self._applier = applier
+        self._client = client
+
+    def now(self) -> datetime:
+        """Return the time of day, in UTC."""
+        return self._clock.wall()
+
+    async def apply(self, plan: Plan) -> Outcome:
+        """Carry out a plan; what failed is in the outcome, nothing is raised for it."""
+        if not plan:
+            return Outcome()
+        outcome = await self._applier.apply(plan)
+        for failure in outcome.failed:
+            if isinstance(failure.error, Unanswered) and (resource := _resource_of(failure.action)):
+                self.unsettled.add(resource)
+        return outcome
+
+    async def live(self, type_: type[R], key: Key) -> R | None:
+        """Read one object from the API server itself, past every cache; None when it does not exist."""
+        try:
+            answer = await self._client.get(type_.resource_type(), key)
+        except NotFound:
+            return None
+        return msgspec.json.decode(answer, type=type_)
+
+
+def _resource_of(action: Action) -> ResourceType | None:
+    match action:
+        case Create(object):
+            return object.resource_type()
+        case Patch(target) | Scale(target) | Delete(target):
+            return target.resource
+        case _:
+            return None

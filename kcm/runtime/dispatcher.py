@@ -1,0 +1,159 @@
+"""Workers and the one retry switch.
+
+A `Dispatcher` hands keys of one workqueue to N workers, each of which observes, reconciles,
+and settles the key by what came of it. This is the only place that decides about retries, and
+besides process edges the only one that catches `Exception`: a controller's bug is one key's
+problem. Guarantees: every key that `get` returned is marked done on every path; a key whose
+last write was never answered is not reconciled before the replica has caught up with the
+server (DESIGN §2.3). Owns the set of unsettled keys; the queue owns everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kcm.base.clock import Clock
+from kcm.base.errors import TerminalError
+from kcm.cache.replica import Cache
+from kcm.client.errors import ApiError, Conflict, TooManyRequests
+from kcm.client.transport import TransportError
+from kcm.objects.resource import Key, ResourceType
+from kcm.runtime.context import Context
+from kcm.runtime.controller import Controller
+from kcm.runtime.fence import Fenced
+from kcm.runtime.reconcile_metrics import ReconcileMetrics
+from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
+from kcm.telemetry.logging import Logger
+from kcm.workqueue.queue import Priority, ShutDown, WorkQueue
+
+
+class Freshness(Protocol):
+    """Asks for proof that the replicas have caught up."""
+
+    async def barrier(self, resources: frozenset[ResourceType]) -> None:
+        """Return when the replicas hold everything the server had when this was called."""
+        ...
+
+
+class Dispatcher:
+    """Runs one controller's reconciles."""
+
+    def __init__(
+        self,
+        controller: Controller[Any, Any],
+        queue: WorkQueue[Key],
+        cache: Cache,
+        freshness: Freshness,
+        context: Callable[[Key], Context],
+        metrics: ReconcileMetrics,
+        clock: Clock,
+        log: Logger,
+        reconcile_timeout: float,
+    ) -> None:
+        self._controller = controller
+        self._queue = queue
+        self._cache = cache
+        self._freshness = freshness
+        self._context = context
+        self._metrics = metrics
+        self._clock = clock
+        self._log = log
+        self._timeout = reconcile_timeout
+        self._unsettled: dict[Key, frozenset[ResourceType]] = {}
+
+    async def run(self, workers: int) -> None:
+        """Work until the queue is shut down."""
+        self._metrics.workers(workers)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(workers):
+                tasks.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except ShutDown:
+                return
+            try:
+                with self._metrics.reconciling():
+                    await self._process(key)
+            finally:
+                self._queue.done(key)
+
+    async def _process(self, key: Key) -> None:
+        context = self._context(key)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._settle(key)
+                result = await self._reconcile(context, key)
+        except TimeoutError:
+            self._metrics.ended("error")
+            self._log.error("reconcile timed out", key=str(key), after=self._timeout)
+            self._queue.add_rate_limited(key)
+        except Exception as error:  # noqa: BLE001 - the dispatcher: the one place that decides about failures
+            self._failed(key, error)
+        else:
+            self._succeeded(key, result)
+        finally:
+            if context.unsettled:
+                self._unsettled[key] = self._unsettled.get(key, frozenset()) | context.unsettled
+
+    async def _settle(self, key: Key) -> None:
+        """Wait until the outcome of a write that was never answered can be seen."""
+        if resources := self._unsettled.get(key):
+            await self._freshness.barrier(resources)
+            del self._unsettled[key]
+
+    async def _reconcile(self, context: Context, key: Key) -> Result:
+        if reason := self._cache.obstacle(key):
+            raise TerminalError(f"{key}: cannot be reconciled: {reason}")
+        seen = self._controller.observe(self._cache, key)
+        if seen is None:
+            return Done()
+        return await self._controller.reconcile(context, seen)
+
+    def _succeeded(self, key: Key, result: Result) -> None:
+        match result:
+            case Done():
+                self._queue.forget(key)
+                self._metrics.ended("success")
+            case RequeueAfter(seconds):
+                self._queue.forget(key)
+                if seconds > 0:
+                    self._queue.add_after(key, seconds)
+                else:
+                    self._queue.add(key, Priority.FRESH)
+                self._metrics.ended("requeue_after")
+            case Waiting(reason):
+                self._log.debug("waiting", key=str(key), reason=reason)
+                self._queue.add_rate_limited(key)
+                self._metrics.ended("requeue")
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        match error:
+            case TerminalError():
+                self._metrics.ended("error", terminal=True)
+                self._log.error("reconcile failed for good", key=str(key), error=str(error))
+                return
+            case TooManyRequests(retry_after=float() as delay) if delay > 0:
+                self._log.warning("throttled by the server", key=str(key), retry_after=delay)
+                self._queue.add_after(key, delay)
+            case Conflict():
+                self._log.debug("conflict", key=str(key), error=str(error))
+                self._queue.add_rate_limited(key)
+            case Fenced():
+                self._log.debug("fenced", key=str(key))
+                self._queue.add_rate_limited(key)
+            case ApiError() | TransportError():
+                tries = self._queue.failures(key) + 1
+                self._log.warning("reconcile failed", key=str(key), error=str(error), tries=tries)
+                self._queue.add_rate_limited(key)
+            case _:
+                self._metrics.panicked()
+                trace = "".join(traceback.format_exception(error))
+                self._log.error("reconcile raised", key=str(key), error=repr(error), traceback=trace)
+                self._queue.add_rate_limited(key)
+        self._metrics.ended("error")
