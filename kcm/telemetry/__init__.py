@@ -1,0 +1,1 @@
+"""What kcm says about itself: log records and metrics, safe to show and cheap to make."""
