@@ -1,0 +1,45 @@
+"""The values that the server fills in (reference: apiserver §5).
+
+`apply_defaults` is the whole interface. Guarantees: in place, idempotent; a field that is
+present is never changed except to its canonical spelling; a value of the wrong type is left
+alone, because type errors are reported before defaults matter. What needs knowledge of other
+objects (a cluster IP, a service account, tolerations) belongs to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kcm.sandbox.schema.canonical import canonicalize
+from kcm.sandbox.schema.defaults import autoscaling, core, pods, workloads
+from kcm.sandbox.schema.fields import type_of
+
+__all__ = ["apply_defaults", "qos_class"]
+
+qos_class = pods.qos_class
+
+Defaulter = Callable[[dict[str, Any]], None]
+
+_BY_KIND: Mapping[str, Defaulter] = {
+    "Pod": pods.default_pod,
+    "Deployment": workloads.default_deployment,
+    "ReplicaSet": workloads.default_replica_set,
+    "StatefulSet": workloads.default_stateful_set,
+    "DaemonSet": workloads.default_daemon_set,
+    "Job": workloads.default_job,
+    "Service": core.default_service,
+    "Namespace": core.default_namespace,
+    "Node": core.default_node,
+    "Secret": core.default_secret,
+    "Endpoints": core.default_endpoints,
+    "HorizontalPodAutoscaler": autoscaling.default_autoscaler,
+}
+
+
+def apply_defaults(kind: str, obj: dict[str, Any]) -> None:
+    """Fill in defaults and canonical spellings in place. Run `type_errors` first."""
+    api_version = obj.get("apiVersion")
+    canonicalize(type_of(kind, api_version if isinstance(api_version, str) else ""), obj)
+    if (defaulter := _BY_KIND.get(kind)) is not None:
+        defaulter(obj)

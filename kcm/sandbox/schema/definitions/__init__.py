@@ -1,0 +1,7 @@
+"""The field definitions of every type that the sandbox knows, one module per area."""
+
+from __future__ import annotations
+
+from kcm.sandbox.schema.definitions import cluster, metadata, pods, policies, volumes, workloads
+
+MODULES = (metadata, volumes, pods, cluster, workloads, policies)

@@ -1,0 +1,165 @@
+"""The table of types: what fields each kind has, read from the definitions' small language.
+
+A definition is `name type flags; ...`. A type is a scalar (`string int long float bool quantity
+intOrString time microTime bytes any`), another type's name, `[T]` a list or `{T}` a map by
+string. `!` after the name: required. Flags: `by k` strategic merge by key k; `merge` a list of
+scalars that merges; `replace`, `retainKeys` strategies; `as a,b` server-side apply keys.
+`object` alone: the type has apiVersion, kind and metadata.
+
+Guarantees: the table is read once, is complete (every named type exists) and never changes.
+Unknown kinds are treated as custom: metadata is known, everything else is free.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kcm.sandbox.schema.definitions import MODULES
+
+Form = Literal["scalar", "object", "list", "map", "any"]
+
+SCALARS = frozenset("string int long float bool quantity intOrString time microTime bytes".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a JSON value must look like; `item` is what a list or a map holds."""
+
+    form: Form
+    name: str = ""
+    item: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `merge_key` and `merges` say how a strategic patch treats its list."""
+
+    name: str
+    shape: Shape
+    required: bool = False
+    merge_key: str = ""
+    merges: bool = False
+    replaces: bool = False
+    retains_keys: bool = False
+    map_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeDef:
+    """A named object type. `is_object`: it has apiVersion, kind and metadata."""
+
+    name: str
+    package: str
+    fields: Mapping[str, Field]
+    is_object: bool = False
+    is_free: bool = False
+
+
+ANY = Shape("any")
+_ENTRY = re.compile(r"(?P<name>\w+)(?P<required>!?)\s+(?P<type>\S+)(?P<flags>(\s+\S+)*)")
+
+
+def _shape(text: str) -> Shape:
+    if text.startswith("["):
+        return Shape("list", item=_shape(text[1:-1]))
+    if text.startswith("{"):
+        return Shape("map", item=_shape(text[1:-1]))
+    if text == "any":
+        return ANY
+    return Shape("scalar" if text in SCALARS else "object", text)
+
+
+def _field(text: str) -> Field:
+    found = _ENTRY.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a field definition: {text!r}")
+    flags = found["flags"].split()
+    merge_key = flags[flags.index("by") + 1] if "by" in flags else ""
+    map_keys = tuple(flags[flags.index("as") + 1].split(",")) if "as" in flags else ()
+    return Field(
+        name=found["name"],
+        shape=_shape(found["type"]),
+        required=bool(found["required"]),
+        merge_key=merge_key,
+        merges=bool(merge_key) or "merge" in flags,
+        replaces="replace" in flags,
+        retains_keys="retainKeys" in flags,
+        map_keys=map_keys or ((merge_key,) if merge_key else ()),
+    )
+
+
+_OBJECT_FIELDS = ("apiVersion string", "kind string", "metadata ObjectMeta")
+
+
+def parse_type(name: str, package: str, text: str) -> TypeDef:
+    """Return the type that a definition describes; ValueError when it is malformed."""
+    entries = [entry.strip() for entry in text.split(";") if entry.strip()]
+    is_object = "object" in entries
+    if is_object:
+        entries.remove("object")
+        entries[:0] = _OBJECT_FIELDS
+    fields = {field.name: field for field in map(_field, entries)}
+    return TypeDef(name, package, fields, is_object)
+
+
+TYPES: Mapping[str, TypeDef] = {
+    name: parse_type(name, package, text)
+    for module in MODULES
+    for package, definitions in module.PACKAGES.items()
+    for name, text in definitions.items()
+}
+
+_CUSTOM = TypeDef(
+    "",
+    "",
+    {field.name: field for field in map(_field, (*_OBJECT_FIELDS, "spec any", "status any"))},
+    is_object=True,
+    is_free=True,
+)
+
+
+def type_of(kind: str, api_version: str = "") -> TypeDef:
+    """Return the type of a kind; a kind that the table lacks is custom, with free fields."""
+    if kind == "Event" and api_version.startswith("events.k8s.io/"):
+        kind = "events.Event"
+    found = TYPES.get(kind)
+    return found if found is not None else _CUSTOM
+
+
+def unknown_fields(kind: str, obj: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the fields that the kind does not have, in the object's order.
+
+    Paths read as the server's warnings do: `spec.template.spec.containers[0].imagee`.
+    """
+    return list(_unknown(type_of(kind, _text(obj.get("apiVersion"))), obj, ""))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _unknown(type_: TypeDef, obj: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in obj.items():
+        field = type_.fields.get(name)
+        if field is None:
+            if not type_.is_free:
+                yield prefix + name
+        elif isinstance(value, dict | list):
+            yield from _unknown_in(field.shape, value, prefix + name)
+
+
+def _unknown_in(shape: Shape, value: object, path: str) -> Iterator[str]:
+    match shape.form:
+        case "object" if isinstance(value, dict):
+            yield from _unknown(TYPES[shape.name], value, path + ".")
+        case "list" if isinstance(value, list) and shape.item is not None and shape.item.form != "scalar":
+            for index, item in enumerate(value):
+                yield from _unknown_in(shape.item, item, f"{path}[{index}]")
+        case "map" if isinstance(value, dict) and shape.item is not None and shape.item.form != "scalar":
+            for key, item in value.items():
+                yield from _unknown_in(shape.item, item, f"{path}[{key}]")
+        case _:
+            return
