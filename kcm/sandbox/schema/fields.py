@@ -21,7 +21,9 @@ from kcm.sandbox.schema.definitions import MODULES
 
 Form = Literal["scalar", "object", "list", "map", "any"]
 
-SCALARS = frozenset("string int long float bool quantity intOrString time microTime bytes".split())
+SCALARS = frozenset(
+    ("string", "int", "long", "float", "bool", "quantity", "intOrString", "time", "microTime", "bytes")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,8 @@ def default_node(node: Json) -> None:
     """Fill in a Node: what it can allocate is what it has."""
     part(node, "spec")
     status = part(node, "status")
-    if capacity := present(status, "capacity"):
-        allocatable = part(status, "allocatable")
-        for name, amount in capacity.items():
-            allocatable.setdefault(name, amount)
+    if (capacity := present(status, "capacity")) is not None:
+        status.setdefault("allocatable", dict(capacity))
 
 
 def default_secret(secret: Json) -> None:

@@ -1,0 +1,32 @@
+"""Why a patch was refused, and copying that keeps results apart from patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kcm.base.errors import KcmError
+
+
+class PatchError(KcmError):
+    """A patch cannot be applied. `code`: 400 malformed, 413 too large, 422 does not fit the document."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+def fresh(value: Any) -> Any:
+    """Return a deep copy of a JSON value."""
+    if isinstance(value, dict):
+        return {key: fresh(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fresh(item) for item in value]
+    return value
+
+
+def own_metadata(result: dict[str, Any]) -> dict[str, Any]:
+    """Give a result (whose top level is new) metadata of its own; return the result."""
+    if "metadata" in result:
+        result["metadata"] = fresh(result["metadata"])
+    return result
