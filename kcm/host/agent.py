@@ -1,0 +1,227 @@
+"""The life of a host: configured, declared, fed, leading, stopped.
+
+Reacts to the manager's frames and reports to it; has no will of its own. Guarantees: workers
+run only after `Lead`, which the manager sends behind a freshness barrier; the fence follows
+the manager's deadlines; losing the feed ends the host at once (its writes are fenced first).
+The agent owns the replicas, the runners and the fence of its process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kcm.base.clock import Clock
+from kcm.base.errors import ConfigurationError
+from kcm.base.rng import Rng
+from kcm.cache.feed import Changes, FeedData, Progress, ReplaceBegin, ReplaceEnd, ReplaceItems
+from kcm.client.api import ApiClient, Timeouts
+from kcm.client.credentials import Credentials
+from kcm.client.limiter import TokenBucket
+from kcm.client.transport import Transport
+from kcm.host.credentials import FedCredentials
+from kcm.host.freshness import FeedFreshness
+from kcm.host.loading import load
+from kcm.host.messages import (
+    BarrierPassed,
+    Configure,
+    ControllerTask,
+    ControlToHost,
+    Declare,
+    Heartbeat,
+    Lead,
+    MetricsReport,
+    NewCredentials,
+    Refuse,
+    Renew,
+    Stop,
+    Stopped,
+    Synced,
+    ToManager,
+    WatchTrouble,
+)
+from kcm.host.replicas import Replicas
+from kcm.host.runner import ControllerRunner
+from kcm.runtime.fence import Fence
+from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
+
+ToHost = FeedData | ControlToHost
+decode_to_host = msgspec.json.Decoder(ToHost).decode
+encode = msgspec.json.encode
+
+log = logger("host")
+
+
+class HostAgent:
+    """Runs the controllers of one host between two ends of one channel."""
+
+    def __init__(
+        self,
+        send: Callable[[bytes], None],
+        connect: Callable[[FedCredentials, int], Transport],
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._send_bytes = send
+        self._connect = connect
+        self._clock = clock
+        self._rng = rng
+        self._fence = Fence(clock)
+        self._metrics = Metrics()
+        self._freshness = FeedFreshness(self._send)
+        self._credentials = FedCredentials(self._send)
+        self._configured: asyncio.Future[Configure] = asyncio.get_running_loop().create_future()
+        self._lead = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._grace = 0.0
+        self._replicas = Replicas(())
+        self._runners: tuple[ControllerRunner, ...] = ()
+        self._synced = False
+
+    def receive(self, payload: bytes) -> None:
+        """Take one frame; msgspec.DecodeError or IndexError when it makes no sense."""
+        match decode_to_host(payload):
+            case Changes(watch=watch) as changes:
+                for replica in self._replicas.numbered(watch):
+                    replica.feed(changes)
+            case ReplaceBegin(watch=watch) | ReplaceItems(watch=watch) | ReplaceEnd(watch=watch) as part:
+                for replica in self._replicas.numbered(watch):
+                    replica.feed(part)
+                self._check_synced()
+            case Progress(watch=watch) as progress:
+                for replica in self._replicas.numbered(watch):
+                    replica.feed(progress)
+            case Renew(deadline):
+                self._fence.extend(deadline)
+            case Lead(deadline):
+                self._fence.extend(deadline)
+                self._lead.set()
+            case BarrierPassed(number):
+                self._freshness.passed(number)
+            case WatchTrouble(watch, reason):
+                for replica in self._replicas.numbered(watch):
+                    replica.trouble = reason
+            case NewCredentials(credentials):
+                self._credentials.put(credentials)
+            case Configure() as configure:
+                self._credentials.put(configure.credentials)
+                self._configured.set_result(configure)
+            case Stop(grace):
+                self._grace = grace
+                self._stop.set()
+
+    def lost(self) -> None:
+        """The manager is gone: write nothing more and end."""
+        self._fence.close()
+        self._grace = 0.0
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Live the whole life; returns when the host may end."""
+        configure = await self._configured
+        if not self._load(configure):
+            return
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self._beat(configure.heartbeat_period)),
+                tasks.create_task(self._resync(configure.resync_period)),
+                tasks.create_task(self._start_when_leading(tasks)),
+            ]
+            await self._stop.wait()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*(runner.stop(self._grace) for runner in self._runners))
+            self._fence.close()
+        self._report_metrics()
+        self._send(Stopped(self._replicas.last_writes))
+
+    def _load(self, configure: Configure) -> bool:
+        try:
+            controllers = [(task, load(task)) for task in configure.controllers]
+        except ConfigurationError as error:
+            self._send(Refuse(error.where.removeprefix("controllers."), error.key, error.reason))
+            return False
+        self._replicas = Replicas(watch for _, controller in controllers for watch in controller.watches)
+        transport = self._connect(self._credentials, configure.connections)
+        self._runners = tuple(
+            ControllerRunner(
+                task,
+                controller,
+                self._replicas,
+                self._client_maker(configure, task, transport),
+                self._freshness,
+                self._metrics,
+                self._clock,
+                self._rng,
+            )
+            for task, controller in controllers
+        )
+        self._send(Declare(self._replicas.declarations()))
+        return True
+
+    def _client_maker(
+        self, configure: Configure, task: ControllerTask, transport: Transport
+    ) -> Callable[[str], ApiClient]:
+        def make(component: str) -> ApiClient:
+            limiter = TokenBucket(task.qps, task.burst, self._clock) if task.qps > 0 else None
+            return ApiClient(
+                transport,
+                user_agent=f"{configure.user_agent}/{component}",
+                credentials=self._credentials,
+                limiter=limiter,
+                guard=self._fence.check,
+                metrics=self._metrics,
+                clock=self._clock,
+                rng=self._rng,
+                timeouts=Timeouts(request=configure.request_timeout),
+            )
+
+        return make
+
+    async def _start_when_leading(self, tasks: asyncio.TaskGroup) -> None:
+        await self._lead.wait()
+        log.info("workers start", controllers=len(self._runners))
+        for runner in self._runners:
+            runner.start(tasks)
+
+    async def _beat(self, period: float) -> None:
+        while True:
+            due = self._clock.monotonic() + period
+            await self._clock.sleep(period)
+            self._send(
+                Heartbeat(
+                    leading=self._lead.is_set() and self._fence.open,
+                    lag=max(0.0, self._clock.monotonic() - due),
+                    controllers=tuple(runner.report() for runner in self._runners),
+                    last_writes=self._replicas.last_writes,
+                )
+            )
+            self._report_metrics()
+
+    async def _resync(self, period: float) -> None:
+        if period <= 0:
+            return
+        # Drawn once, so that the hosts of many managers do not resync together (reference: workloads 3.1).
+        period *= self._rng.uniform(1.0, 2.0)
+        while True:
+            await self._clock.sleep(period)
+            for runner in self._runners:
+                runner.resync()
+
+    def _check_synced(self) -> None:
+        if not self._synced and self._replicas.synced:
+            self._synced = True
+            self._send(Synced())
+
+    def _report_metrics(self) -> None:
+        self._send(MetricsReport(msgspec.Raw(self._metrics.snapshot())))
+
+    def _send(self, message: ToManager | Any) -> None:
+        self._send_bytes(encode(message))
+
+
+__all__ = ["Credentials", "HostAgent", "decode_to_host"]

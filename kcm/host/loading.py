@@ -1,0 +1,49 @@
+"""From a configured name to a controller object.
+
+Imports "module:Class" and fits the settings of its section into the controller's own Struct.
+Guarantees: whatever goes wrong in someone else's module is a `ConfigurationError` that names
+the controller, not a traceback. Runs in the host only; the manager never imports controllers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import msgspec
+
+from kcm.base.errors import ConfigurationError
+from kcm.host.messages import ControllerTask
+from kcm.runtime.controller import Controller
+
+
+def load(task: ControllerTask) -> Controller[Any, Any]:
+    """Return the controller of a task, ready to run; ConfigurationError when there is none."""
+    where = f"controllers.{task.name}"
+    module_name, colon, class_name = task.implementation.partition(":")
+    if not colon:
+        raise ConfigurationError(where, "", f'{task.implementation!r} is not of the form "module:Class"')
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:
+        # A stranger's module may raise anything while it is imported.
+        raise ConfigurationError(where, "", f"cannot import {task.implementation}: {error!r}") from error
+    if not (isinstance(found, type) and issubclass(found, Controller)):
+        raise ConfigurationError(where, "", f"{task.implementation} is not a kcm.Controller")
+    try:
+        return found(_settings(found, task, where))
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(where, "", f"{task.implementation} cannot be made: {error!r}") from error
+
+
+def _settings(found: type[Controller[Any, Any]], task: ControllerTask, where: str) -> Any:
+    if found.settings_type is None:
+        if bytes(task.settings).strip() not in (b"", b"{}", b"null"):
+            raise ConfigurationError(where, "settings", "this controller has no settings")
+        return None
+    try:
+        return msgspec.json.decode(bytes(task.settings), type=found.settings_type)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(where, "settings", str(error)) from error

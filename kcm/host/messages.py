@@ -1,0 +1,160 @@
+"""What a manager and a host say to each other, beside the feed's data.
+
+Tagged Structs, written as JSON into the frames of `kcm.cache.feed`. Guarantees: decoding
+checks types, required fields and unknown tags; sizes are bounded by the frame. Times named
+`deadline` are seconds on CLOCK_BOOTTIME, which all processes of one machine share. Nothing
+else ever crosses the socket: no pickles, no objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kcm.cache.projection import Projection
+from kcm.cache.watchspec import WatchSpec
+from kcm.client.credentials import Credentials
+from kcm.objects.resource import ResourceType
+
+MOST_WATCHES = 256
+LONGEST_REASON = 2048
+
+
+class ControllerTask(msgspec.Struct, frozen=True):
+    """One controller that a host is to run. `implementation` is "module:Class"."""
+
+    name: str
+    implementation: str
+    workers: int
+    qps: float
+    burst: int
+    max_backoff: float
+    reconcile_timeout: float
+    settings: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Configure(msgspec.Struct, frozen=True, tag="configure"):
+    """The first frame: everything a host needs to know. Seconds for all durations."""
+
+    host: str
+    epoch: int
+    user_agent: str
+    controllers: tuple[ControllerTask, ...]
+    credentials: Credentials
+    request_timeout: float
+    connections: int
+    resync_period: float
+    log_level: str
+    log_format: str
+    heartbeat_period: float
+
+
+class NewCredentials(msgspec.Struct, frozen=True, tag="credentials"):
+    """Credentials changed, or were asked for."""
+
+    credentials: Credentials
+
+
+class Lead(msgspec.Struct, frozen=True, tag="lead"):
+    """The replicas are fresh and the Lease is ours: let the workers work until `deadline`."""
+
+    deadline: float
+
+
+class Renew(msgspec.Struct, frozen=True, tag="renew"):
+    """The Lease was renewed: writes are allowed until `deadline`."""
+
+    deadline: float
+
+
+class BarrierPassed(msgspec.Struct, frozen=True, tag="barrierPassed"):
+    """Everything that the server had when the barrier was asked for has been fed."""
+
+    id: int
+
+
+class WatchTrouble(msgspec.Struct, frozen=True, tag="watchTrouble"):
+    """A watch cannot be served now; "" when it can again."""
+
+    watch: int
+    reason: str
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Finish what is under way within `grace` seconds, then end."""
+
+    grace: float
+
+
+ControlToHost = Configure | NewCredentials | Lead | Renew | BarrierPassed | WatchTrouble | Stop
+
+
+class WatchDeclaration(msgspec.Struct, frozen=True):
+    """One watch that a host wants fed. Its place in `Declare.watches` is its number in the feed."""
+
+    spec: WatchSpec
+    projection: Projection
+
+
+class Declare(msgspec.Struct, frozen=True, tag="declare"):
+    """The host has loaded its controllers and says what they watch."""
+
+    watches: tuple[WatchDeclaration, ...]
+
+
+class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
+    """A controller cannot be run as configured; trying again will not help."""
+
+    controller: str
+    key: str
+    reason: str
+
+
+class Synced(msgspec.Struct, frozen=True, tag="synced"):
+    """Every replica has been filled once."""
+
+
+class NeedCredentials(msgspec.Struct, frozen=True, tag="needCredentials"):
+    """The server answered 401: look for newer credentials."""
+
+
+class Barrier(msgspec.Struct, frozen=True, tag="barrier"):
+    """Ask for proof that the feed has caught up with the server in these resources."""
+
+    id: int
+    resources: tuple[ResourceType, ...]
+
+
+class ControllerReport(msgspec.Struct, frozen=True):
+    """How one controller is doing."""
+
+    name: str
+    depth: int
+    active: int
+    oldest: float = 0.0
+    trouble: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
+    """The host's loop runs. `lag` is how late its timer was, in seconds."""
+
+    leading: bool
+    lag: float
+    controllers: tuple[ControllerReport, ...]
+    last_writes: Mapping[str, str] = {}
+
+
+class MetricsReport(msgspec.Struct, frozen=True, tag="metrics"):
+    """A snapshot of the host's instruments."""
+
+    snapshot: msgspec.Raw
+
+
+class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
+    """All workers have ended; nothing will be written any more."""
+
+    last_writes: Mapping[str, str] = {}
+
+
+ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | MetricsReport | Stopped

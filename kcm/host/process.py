@@ -1,0 +1,72 @@
+"""The entry of a host process.
+
+Guarantees: the process dies with its parent (PR_SET_PDEATHSIG) and with its feed, whichever
+ends first, also when its loop is blocked; a terminal's Ctrl-C is left to the manager; what
+comes over the socket and makes no sense ends the process instead of being guessed at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+import uvloop
+
+from kcm.base.clock import SystemClock
+from kcm.base.rng import SeededRng
+from kcm.cache.feed import FrameChannel
+from kcm.client.http import HttpTransport
+from kcm.client.transport import Transport
+from kcm.host.agent import HostAgent
+from kcm.host.credentials import FedCredentials
+from kcm.telemetry.logging import logger
+
+PR_SET_PDEATHSIG = 1
+
+log = logger("host")
+
+
+def run_host(feed: socket.socket) -> None:
+    """Live as a host on one end of a socket pair, until told to stop."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_live(feed))
+    sys.stdout.flush()
+    # Threads of a controller must not keep an ended host alive.
+    os._exit(0)
+
+
+async def _live(feed: socket.socket) -> None:
+    channel: FrameChannel | None = None
+
+    def send(payload: bytes) -> None:
+        if channel is not None:
+            channel.send(payload)
+
+    agent = HostAgent(send, _connect, SystemClock(), SeededRng())
+
+    def receive(payload: bytes) -> None:
+        try:
+            agent.receive(payload)
+        except (msgspec.DecodeError, IndexError) as error:
+            log.error("frame from the manager makes no sense", error=str(error))
+            agent.lost()
+
+    def lost(reason: str) -> None:
+        agent.lost()
+
+    channel = await FrameChannel.open(feed, receive, lost)
+    await agent.run()
+    await channel.drain()
+    channel.close()
+
+
+def _connect(credentials: FedCredentials, connections: int) -> Transport:
+    return HttpTransport(credentials, connections=connections)

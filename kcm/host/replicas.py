@@ -1,0 +1,97 @@
+"""All replicas of one host, and the write-through into them.
+
+The host's only way from a feed number to a replica and from a written resource to every
+replica that holds it. Also remembers the newest resourceVersion written per resource, which
+travels to the Lease so that a successor can wait for it. Owned by the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kcm.cache.projection import projection_of, union
+from kcm.cache.replica import Cache, Replica
+from kcm.cache.watchspec import WatchSpec
+from kcm.host.messages import WatchDeclaration
+from kcm.objects.resource import Key, Resource, ResourceType
+from kcm.objects.versions import newer
+from kcm.runtime.watches import Watch
+
+
+class Replicas:
+    """Replicas by watch; several types may read one watch, each into a replica of its own."""
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self._by_watch: dict[WatchSpec, dict[type[Resource[Any]], Replica[Any]]] = {}
+        for watch in watches:
+            readers = self._by_watch.setdefault(spec_of(watch), {})
+            if watch.type not in readers:
+                readers[watch.type] = Replica(spec_of(watch), watch.type)
+            for name, index in watch.indexes.items():
+                readers[watch.type].add_index(name, index)
+        self._numbered = [tuple(readers.values()) for readers in self._by_watch.values()]
+        self._last_writes: dict[ResourceType, str] = {}
+
+    def declarations(self) -> tuple[WatchDeclaration, ...]:
+        """Return what the manager has to feed, in the order of the feed's numbers."""
+        declared = []
+        for spec, readers in self._by_watch.items():
+            projections = [projection_of(type_) for type_ in readers]
+            whole = projections[0]
+            for projection in projections[1:]:
+                whole = union(whole, projection)
+            declared.append(WatchDeclaration(spec, whole))
+        return tuple(declared)
+
+    def numbered(self, watch: int) -> tuple[Replica[Any], ...]:
+        """Return the replicas behind a feed number; IndexError for a number never declared."""
+        return self._numbered[watch]
+
+    def replica(self, watch: Watch) -> Replica[Any]:
+        """Return the replica that serves one declared watch."""
+        return self._by_watch[spec_of(watch)][watch.type]
+
+    def cache(self, watches: Iterable[Watch]) -> Cache:
+        """Return the read-only view over the replicas of some watches."""
+        return Cache({watch.type: self.replica(watch) for watch in watches})
+
+    @property
+    def synced(self) -> bool:
+        """Say whether every replica has been filled once."""
+        return all(replica.synced for readers in self._numbered for replica in readers)
+
+    @property
+    def last_writes(self) -> Mapping[str, str]:
+        """Return the newest resourceVersion written by this host, by resource."""
+        return {str(resource): version for resource, version in self._last_writes.items()}
+
+    def wrote(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
+        """Take an answer into every replica of the resource; return it as the first of them reads it."""
+        first: Resource[Any] | None = None
+        for spec, readers in self._by_watch.items():
+            if spec.resource != resource:
+                continue
+            for replica in readers.values():
+                written = replica.wrote(answer)
+                first = first if first is not None else written
+        if first is not None and newer(first.metadata.resource_version, self._last_writes.get(resource, "")):
+            self._last_writes[resource] = first.metadata.resource_version
+        return first
+
+    def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:
+        """Take an object out of every replica of the resource."""
+        for spec, readers in self._by_watch.items():
+            if spec.resource == resource:
+                for replica in readers.values():
+                    replica.deleted(key, uid)
+
+
+def spec_of(watch: Watch) -> WatchSpec:
+    """Return the part of a declared watch that the manager needs: what to list and watch."""
+    return WatchSpec(
+        resource=watch.type.resource_type(),
+        namespace=watch.namespace,
+        label_selector=watch.label_selector,
+        field_selector=watch.field_selector,
+    )

@@ -1,0 +1,122 @@
+"""One controller at work in its host: its queue, its workers, its client, its events.
+
+Fills the queue from the replicas' changes from the start, also on a standby; workers run only
+between `start` and `stop`. Guarantees: `stop` returns when no worker will write any more:
+workers that outlast the grace are cancelled, and the fence holds what a cancelled one may
+still try. Owned by the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from kcm.base.backoff import Backoff
+from kcm.base.clock import Clock
+from kcm.base.rng import Rng
+from kcm.client.api import ApiClient
+from kcm.host.messages import ControllerReport, ControllerTask
+from kcm.host.replicas import Replicas
+from kcm.objects.resource import Key, Resource
+from kcm.runtime.applier import Applier
+from kcm.runtime.context import Context
+from kcm.runtime.controller import Controller
+from kcm.runtime.dispatcher import Dispatcher, Freshness
+from kcm.runtime.enqueue import Change, keys_of
+from kcm.runtime.events import EventLog
+from kcm.runtime.queue_metrics import PrometheusQueueMetrics
+from kcm.runtime.reconcile_metrics import ReconcileMetrics
+from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
+from kcm.workqueue.queue import Priority, WorkQueue
+
+SMALLEST_BACKOFF = 0.005
+EVENT_FLUSH_SECONDS = 1.0
+
+
+class ControllerRunner:
+    """Runs one controller."""
+
+    def __init__(
+        self,
+        task: ControllerTask,
+        controller: Controller[Any, Any],
+        replicas: Replicas,
+        client: Callable[[str], ApiClient],
+        freshness: Freshness,
+        metrics: Metrics,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._task = task
+        self._controller = controller
+        self._cache = replicas.cache(controller.watches)
+        self._primary = next(watch.type for watch in controller.watches if watch.role == "primary")
+        self._clock = clock
+        self._rng = rng
+        log = logger(f"controller.{task.name}")
+        self._queue: WorkQueue[Key] = WorkQueue(
+            task.name,
+            clock=clock,
+            rng=rng,
+            backoff=Backoff(SMALLEST_BACKOFF, task.max_backoff, jitter=0.1),
+            metrics=PrometheusQueueMetrics(metrics, task.name),
+        )
+        api = client(task.name)
+        self._events = EventLog(client(task.name), f"{task.name}-controller", clock, metrics, log)
+        applier = Applier(api, replicas, self._events)
+        self._dispatcher = Dispatcher(
+            controller,
+            self._queue,
+            self._cache,
+            freshness,
+            lambda key: Context(key, clock, self._cache, applier, api, log.bind(key=str(key))),
+            ReconcileMetrics(metrics, task.name, clock),
+            clock,
+            log,
+            task.reconcile_timeout,
+        )
+        self._workers: asyncio.Task[None] | None = None
+        self._scribe: asyncio.Task[None] | None = None
+        for watch in controller.watches:
+            replicas.replica(watch).subscribe(self._handler(keys_of(watch, self._primary, self._cache)))
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Let the workers work, in the caller's task group."""
+        self._scribe = tasks.create_task(self._events.run())
+        self._workers = tasks.create_task(self._dispatcher.run(self._task.workers))
+
+    async def stop(self, grace: float) -> None:
+        """End the workers: none starts another key, those under way get `grace` seconds."""
+        self._queue.shut_down()
+        if self._workers is not None:
+            done, _ = await asyncio.wait((self._workers,), timeout=grace)
+            if not done:
+                self._workers.cancel()
+                await asyncio.wait((self._workers,))
+        if self._scribe is not None:
+            await self._events.flush(min(grace, EVENT_FLUSH_SECONDS))
+            self._scribe.cancel()
+
+    def resync(self) -> None:
+        """Look at every primary again, behind everything fresh."""
+        for present in self._cache.list(self._primary):
+            self._queue.add(present.key, Priority.BACKLOG)
+
+    def report(self) -> ControllerReport:
+        """Return how the controller is doing."""
+        return ControllerReport(
+            name=self._task.name,
+            depth=len(self._queue),
+            active=self._queue.active,
+            trouble=self._cache.trouble,
+        )
+
+    def _handler(self, change: Change) -> Callable[[Resource[Any] | None, Resource[Any] | None, bool], None]:
+        def enqueue(old: Resource[Any] | None, new: Resource[Any] | None, initial: bool) -> None:
+            priority = Priority.BACKLOG if initial else Priority.FRESH
+            for key in change(old, new):
+                self._queue.add(key, priority)
+
+        return enqueue

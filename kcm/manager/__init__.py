@@ -1,0 +1,1 @@
+"""The process that a user starts: phases, reflectors, host supervision, election, pages."""

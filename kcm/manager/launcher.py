@@ -1,0 +1,112 @@
+"""Starting and ending host processes.
+
+`ProcessLauncher` makes hosts by a fork server that has imported what every host needs and has
+no threads and no loop, so that a fork is safe and a host shares its pages. Guarantees: a
+killed host has been reaped before `ended` completes, so that its successor can never run
+beside it; signals go through a pid file descriptor and cannot hit a stranger that got the pid.
+Owns the processes; what they say goes through their channels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import multiprocess
+
+from kcm.cache.feed import FrameChannel
+from kcm.host.process import run_host
+
+OnMessage = Callable[[bytes], None]
+OnLost = Callable[[str], None]
+
+
+class Channel(Protocol):
+    """The manager's end of the way to one host."""
+
+    def send(self, payload: bytes) -> None:
+        """Queue one frame; never waits."""
+        ...
+
+    def close(self) -> None:
+        """End the conversation."""
+        ...
+
+
+class HostHandle(Protocol):
+    """One running host."""
+
+    pid: int
+    channel: Channel
+
+    def kill(self) -> None:
+        """End it now, whatever it is doing. Harmless when it has ended."""
+        ...
+
+    async def ended(self) -> str:
+        """Wait until it has ended and was reaped; return how, as text for people."""
+        ...
+
+
+class HostLauncher(Protocol):
+    """Makes hosts."""
+
+    async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
+        """Start a host; its frames go to `on_message`, the end of its channel to `on_lost`."""
+        ...
+
+
+class ProcessHandle:
+    """A host in a process of its own."""
+
+    def __init__(self, process: Any, channel: Channel) -> None:
+        self.pid: int = process.pid
+        self.channel = channel
+        self._process = process
+        self._pidfd = os.pidfd_open(self.pid)
+        self._exited = asyncio.Event()
+        asyncio.get_running_loop().add_reader(process.sentinel, self._reap)
+
+    def kill(self) -> None:
+        if not self._exited.is_set():
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def ended(self) -> str:
+        await self._exited.wait()
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        return f"signal {signal.Signals(-code).name}"
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        self._process.join()
+        os.close(self._pidfd)
+        self._exited.set()
+        self.channel.close()
+
+
+class ProcessLauncher:
+    """Makes hosts by fork server."""
+
+    def __init__(self) -> None:
+        self._context = multiprocess.get_context("forkserver")
+        self._context.set_forkserver_preload(["kcm.host.process"])
+
+    async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
+        ours, theirs = socket.socketpair()
+        process = self._context.Process(target=run_host, args=(theirs,), name=f"kcm-{name}", daemon=False)
+        try:
+            # The first start waits for the fork server's imports: not on the loop that renews the Lease.
+            await asyncio.to_thread(process.start)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        channel = await FrameChannel.open(ours, on_message, on_lost)
+        return ProcessHandle(process, channel)

@@ -1,0 +1,73 @@
+"""From a change in a replica to the keys it touches.
+
+Pure: (watch, old object, new object, cache) in, keys out. Both the old and the new object
+count, so that an object that changes hands wakes both owners (reference: workloads 1.1). A key
+too many costs one reconcile that finds nothing to do; a key too few would be a lost change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from kcm.cache.replica import Cache
+from kcm.objects.owners import controller_of
+from kcm.objects.resource import Key, Resource
+from kcm.runtime.watches import Watch
+
+Change = Callable[["Resource[Any] | None", "Resource[Any] | None"], Iterable[Key]]
+
+
+def keys_of(watch: Watch, primary: type[Resource[Any]], cache: Cache) -> Change:
+    """Return the function that names the keys that a change of one of the watch's objects touches."""
+    match watch.role:
+        case "primary":
+            return _own_key
+        case "owned":
+            return lambda old, new: set(_owners(watch, primary, cache, old, new))
+        case _:
+            return lambda old, new: set(_mapped(watch, old, new))
+
+
+def _own_key(old: Resource[Any] | None, new: Resource[Any] | None) -> Iterable[Key]:
+    present = new if new is not None else old
+    return (present.key,) if present is not None else ()
+
+
+def _mapped(watch: Watch, old: Resource[Any] | None, new: Resource[Any] | None) -> Iterator[Key]:
+    if watch.to is None:
+        return
+    for state in (old, new):
+        if state is not None:
+            yield from watch.to(state)
+
+
+def _owners(
+    watch: Watch,
+    primary: type[Resource[Any]],
+    cache: Cache,
+    old: Resource[Any] | None,
+    new: Resource[Any] | None,
+) -> Iterator[Key]:
+    for state in (old, new):
+        owner = controller_of(state.metadata) if state is not None else None
+        if state is not None and owner is not None and owner.kind == primary.kind:
+            yield Key(state.metadata.namespace, owner.name)
+    if watch.adopts is not None and new is not None and controller_of(new.metadata) is None:
+        yield from _suitors(watch.adopts, primary, cache, old, new)
+
+
+def _suitors(
+    adopts: Callable[[Any], Any],
+    primary: type[Resource[Any]],
+    cache: Cache,
+    old: Resource[Any] | None,
+    new: Resource[Any],
+) -> Iterator[Key]:
+    """Yield the primaries that would adopt an orphan; an orphan that stayed the same woke them before."""
+    if old is not None and controller_of(old.metadata) is None and old.metadata.labels == new.metadata.labels:
+        return
+    for candidate in cache.list(primary, namespace=new.metadata.namespace):
+        selector = adopts(candidate)
+        if selector is not None and selector.matches(new.metadata.labels):
+            yield candidate.key
