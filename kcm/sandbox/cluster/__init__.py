@@ -1,0 +1,7 @@
+"""Simulated nodes, scheduler and kubelet of the sandbox: what a pod can expect of a cluster."""
+
+from kcm.sandbox.cluster.behaviour import Pace
+from kcm.sandbox.cluster.cluster import Cluster, ClusterSettings
+from kcm.sandbox.cluster.nodes import NodeShape
+
+__all__ = ["Cluster", "ClusterSettings", "NodeShape", "Pace"]

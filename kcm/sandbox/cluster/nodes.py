@@ -1,0 +1,186 @@
+"""Simulated nodes: registered once, then kept alive.
+
+Each node has a Lease (kube-node-lease/<node>, 40 s, renewed every 10 s) and reports its
+conditions every 5 minutes (reference: apiserver 6). Guarantees: an existing node of the same
+name is taken over, a deleted one stays deleted; heartbeats of all nodes share one task, spread
+over the interval. Nodes are large on purpose, so that thousands of pods fit on two: 1,000
+cores, 4 TiB, 20,000 pods each, unless the settings say otherwise.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+from kcm.base.clock import Clock
+from kcm.base.timestamps import format_micro_time, format_time
+from kcm.sandbox.cluster.addresses import node_address
+from kcm.sandbox.cluster.calls import MERGE, Api, Refused
+from kcm.telemetry.logging import logger
+
+log = logger("sandbox.nodes")
+
+LEASE_SECONDS, RENEW_EVERY, REPORT_EVERY = 40, 10.0, 300.0
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+KUBELET_VERSION = "v1.36.0"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """What each node has to give, as quantities."""
+
+    cpu: str = "1000"
+    memory: str = "4Ti"
+    pods: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedNode:
+    """A node's fixed facts."""
+
+    index: int
+    shape: NodeShape
+
+    @property
+    def name(self) -> str:
+        return f"sandbox-node-{self.index + 1}"
+
+    @property
+    def address(self) -> str:
+        return node_address(self.index)
+
+
+class Heartbeats:
+    """Registers nodes and keeps them alive."""
+
+    def __init__(self, api: Api, nodes: tuple[SimulatedNode, ...], clock: Clock) -> None:
+        self._api = api
+        self._nodes = nodes
+        self._clock = clock
+        self._since = format_time(clock.wall())
+
+    async def register(self) -> None:
+        """Create the nodes and their leases; Refused when the server will not have them."""
+        await self._ensure("/api/v1/namespaces", _namespace())
+        for node in self._nodes:
+            await self._ensure("/api/v1/nodes", self._node(node))
+            await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": self._status(node)})
+            await self._ensure(_LEASES, self._lease(node))
+
+    async def run(self) -> None:
+        """Renew leases and report conditions until cancelled."""
+        start = self._clock.monotonic()
+        share = RENEW_EVERY / max(1, len(self._nodes))
+        # Whether a beat is a report is told by its third part: each kind keeps its own rhythm.
+        beats = [(start + RENEW_EVERY + each.index * share, each.index, False) for each in self._nodes]
+        beats += [(start + REPORT_EVERY + each.index * share, each.index, True) for each in self._nodes]
+        heapq.heapify(beats)
+        while beats:
+            at, index, report = beats[0]
+            await self._clock.sleep(at - self._clock.monotonic())
+            await self._beat(self._nodes[index], report=report)
+            # Counted from now, not from `at`: after a suspension one beat is enough.
+            following = self._clock.monotonic() + (REPORT_EVERY if report else RENEW_EVERY)
+            heapq.heapreplace(beats, (following, index, report))
+
+    async def _beat(self, node: SimulatedNode, *, report: bool) -> None:
+        try:
+            if report:
+                path = f"/api/v1/nodes/{node.name}/status"
+                await self._api.patch(path, {"status": {"conditions": self._conditions()}})
+            else:
+                renewed = {"spec": {"renewTime": format_micro_time(self._clock.wall())}}
+                await self._api.patch(f"{_LEASES}/{node.name}", renewed, MERGE)
+        except Refused as error:
+            if error.code != 404:
+                log.warning("heartbeat refused", node=node.name, error=str(error))
+
+    async def _ensure(self, path: str, body: dict[str, Any]) -> None:
+        try:
+            await self._api.create(path, body)
+        except Refused as error:
+            if error.reason != "AlreadyExists":
+                raise
+
+    def _node(self, node: SimulatedNode) -> dict[str, Any]:
+        labels = {
+            "kubernetes.io/hostname": node.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+            "beta.kubernetes.io/os": "linux",
+            "beta.kubernetes.io/arch": "amd64",
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": node.name, "labels": labels},
+            "spec": {"providerID": f"sandbox://{node.name}"},
+        }
+
+    def _status(self, node: SimulatedNode) -> dict[str, Any]:
+        amounts = {
+            "cpu": node.shape.cpu,
+            "memory": node.shape.memory,
+            "pods": str(node.shape.pods),
+            "ephemeral-storage": "1Ti",
+        }
+        return {
+            "capacity": amounts,
+            "allocatable": amounts,
+            "addresses": [
+                {"type": "InternalIP", "address": node.address},
+                {"type": "Hostname", "address": node.name},
+            ],
+            "conditions": self._conditions(),
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "nodeInfo": {
+                "machineID": node.name,
+                "systemUUID": node.name,
+                "bootID": node.name,
+                "kernelVersion": "6.12.0-sandbox",
+                "osImage": "kcm sandbox (simulated)",
+                "containerRuntimeVersion": "simulated://1.0",
+                "kubeletVersion": KUBELET_VERSION,
+                "kubeProxyVersion": "",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+            },
+        }
+
+    def _conditions(self) -> list[dict[str, str]]:
+        now = format_time(self._clock.wall())
+        pressures = (
+            ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        )
+        verdicts = [(name, "False", reason, text) for name, reason, text in pressures]
+        verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+        return [
+            {
+                "type": name,
+                "status": status,
+                "reason": reason,
+                "message": message,
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": self._since,
+            }
+            for name, status, reason, message in verdicts
+        ]
+
+    def _lease(self, node: SimulatedNode) -> dict[str, Any]:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": node.name, "namespace": "kube-node-lease"},
+            "spec": {
+                "holderIdentity": node.name,
+                "leaseDurationSeconds": LEASE_SECONDS,
+                "renewTime": format_micro_time(self._clock.wall()),
+            },
+        }
+
+
+def _namespace() -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-node-lease"}}
