@@ -1,0 +1,1 @@
+"""The one configuration file: what may stand in it, and its strict reading."""

@@ -1,0 +1,82 @@
+"""What must hold between fields of the configuration.
+
+`broken_rules` is pure: a configuration in, the broken rules out, each with the key to look at.
+The first rule is the fence's: a write that was sent at the very last moment, and hosts that
+stop as slowly as they may, must both be over before another process may lead
+(reference: reliability 2, S7). Owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kcm.config.durations import format_duration as span
+from kcm.config.schema import ClientConfig, Configuration, HostsConfig, LeaderElectionConfig, ServingConfig
+
+JITTER = 1.2
+
+
+class Broken(NamedTuple):
+    """A rule that does not hold."""
+
+    key: str
+    reason: str
+
+
+def broken_rules(configuration: Configuration) -> tuple[Broken, ...]:
+    """Return every rule that the configuration breaks, most important first."""
+    return (
+        *_election(configuration.leader_election, configuration.client, configuration.hosts),
+        *_serving(configuration.serving),
+        *_hosts(configuration.hosts),
+        *_client(configuration.client),
+    )
+
+
+def _election(election: LeaderElectionConfig, client: ClientConfig, hosts: HostsConfig) -> Iterator[Broken]:
+    if not election.enabled:
+        return
+    if election.lease_duration != int(election.lease_duration):
+        yield Broken("leaderElection.leaseDuration", "must be whole seconds: a Lease holds no fractions")
+    needed = election.renew_deadline + client.write_timeout + hosts.stop_time
+    if needed >= election.lease_duration:
+        yield Broken(
+            "leaderElection.leaseDuration",
+            f"is {span(election.lease_duration)} but must be longer than {span(needed)}: renewDeadline "
+            f"({span(election.renew_deadline)}) + client.writeTimeout ({span(client.write_timeout)}) + "
+            f"hosts.stopTime ({span(hosts.stop_time)}); otherwise a late write could meet a new leader",
+        )
+    if election.retry_period * JITTER >= election.renew_deadline:
+        yield Broken(
+            "leaderElection.renewDeadline",
+            f"is {span(election.renew_deadline)} but must be longer than {JITTER} × retryPeriod "
+            f"({span(election.retry_period)}), or one failed renewal loses the lease",
+        )
+
+
+def _serving(serving: ServingConfig) -> Iterator[Broken]:
+    if bool(serving.tls_cert_file) != bool(serving.tls_key_file):
+        missing = "tlsKeyFile" if serving.tls_cert_file else "tlsCertFile"
+        yield Broken(f"serving.{missing}", "is missing: tlsCertFile and tlsKeyFile go together")
+
+
+def _hosts(hosts: HostsConfig) -> Iterator[Broken]:
+    if hosts.hang_deadline < 3 * hosts.heartbeat_period:
+        yield Broken(
+            "hosts.hangDeadline",
+            f"is {span(hosts.hang_deadline)} but must be at least 3 × heartbeatPeriod "
+            f"({span(hosts.heartbeat_period)}), or a short pause kills a sound host",
+        )
+    if hosts.restart_backoff > hosts.restart_backoff_max:
+        yield Broken(
+            "hosts.restartBackoffMax", f"is less than restartBackoff ({span(hosts.restart_backoff)})"
+        )
+
+
+def _client(client: ClientConfig) -> Iterator[Broken]:
+    for path in client.exec_plugins:
+        if not path.startswith("/"):
+            yield Broken("client.execPlugins", f"{path[:64]!r} is no absolute path")
+    if client.master and not client.master.startswith(("https://", "http://")):
+        yield Broken("client.master", f"{client.master[:64]!r} is no http or https URL")

@@ -1,0 +1,246 @@
+"""Everything that may stand in the configuration file.
+
+One frozen Struct a section; the text below a field is its documentation, and
+`config/kcm.yaml` shows each field with its default. Guarantees: the defaults are a working
+configuration, and every number is bounded. Durations are seconds here; the file may write
+"1m30s". What must hold between fields is checked in `kcm.config.rules`; how a file is read, in
+`kcm.config.loader`. Each part of kcm gets only its own section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+API_VERSION = "kcm.dev/v1alpha1"
+KIND = "ManagerConfiguration"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Marks a field as a duration and bounds it; seconds."""
+
+    low: float
+    high: float
+
+
+NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
+Name = Annotated[str, Meta(pattern=NAME, description="lower-case letters, digits and -, at most 63")]
+Text = Annotated[str, Meta(max_length=1024)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Rate = Annotated[float, Meta(ge=0, le=100_000)]
+Burst = Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Base of the sections: camelCase in the file, nothing unknown."""
+
+
+class LeaderElectionConfig(Section, frozen=True):
+    """Which of several kcm processes works."""
+
+    enabled: bool = True
+    """Take part in the election. Off: this process works at once, so only one may run."""
+
+    resource_namespace: Name = "kube-system"
+    """Namespace of the Lease that is competed for."""
+
+    resource_name: Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")] = "kcm"
+    """Name of the Lease. All kcm processes that do the same work name the same Lease."""
+
+    lease_duration: Annotated[float, Span(1, 3600)] = 15.0
+    """How long others wait after the leader's last renewal before they take over. Whole seconds."""
+
+    renew_deadline: Annotated[float, Span(0.5, 3600)] = 10.0
+    """How long after its last renewal the leader may still write. Past it every write is refused."""
+
+    retry_period: Annotated[float, Span(0.1, 600)] = 2.0
+    """Time between two attempts to renew or to take over."""
+
+    identity: Text = ""
+    """Name of this process in the Lease. Empty: host name and a random part; two must never be equal."""
+
+
+class ClientConfig(Section, frozen=True):
+    """How kcm talks to the API server."""
+
+    kubeconfig: Text = ""
+    """Path of a kubeconfig file. Empty: the service account of the pod that kcm runs in."""
+
+    context: Text = ""
+    """Context of the kubeconfig to use. Empty: its current-context."""
+
+    master: Text = ""
+    """URL of the API server; wins over the one in the kubeconfig."""
+
+    qps: Rate = 20.0
+    """Writes and reads a second that each controller may send on average. 0: no limit."""
+
+    burst: Burst = 30
+    """Requests that a controller may send at once before qps applies."""
+
+    read_timeout: Annotated[float, Span(1, 600)] = 30.0
+    """Longest time for a whole read. Watches have their own: see cache."""
+
+    write_timeout: Annotated[float, Span(0.1, 600)] = 3.0
+    """Longest time for a whole write. Part of the fence: see leaderElection.leaseDuration."""
+
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 32
+    """Connections that one process keeps open at most, watches not counted."""
+
+    exec_plugins: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
+    """Credential plugins that a kubeconfig may run: absolute paths. Empty: none may run."""
+
+    allow_insecure_tls: bool = False
+    """Accept a kubeconfig that turns off the check of the server's certificate."""
+
+
+class ServingConfig(Section, frozen=True):
+    """The HTTP server with probes, metrics and status."""
+
+    enabled: bool = True
+    """Serve at all."""
+
+    address: Annotated[str, Meta(min_length=1, max_length=255)] = "127.0.0.1"
+    """Address to listen on. In a pod 0.0.0.0, or the kubelet cannot probe."""
+
+    port: Port = 8085
+    """Port to listen on. 0: any free one; the log says which."""
+
+    tls_cert_file: Text = ""
+    """Certificate chain (PEM) to serve TLS with. Empty: plain HTTP."""
+
+    tls_key_file: Text = ""
+    """Private key (PEM) of tlsCertFile."""
+
+    token_file: Text = ""
+    """File with a bearer token that everything but the probes then asks for. Empty: no token."""
+
+
+class LoggingConfig(Section, frozen=True):
+    """What is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written: debug, info, warning or error."""
+
+    format: Literal["auto", "json", "text"] = "auto"
+    """json: one object a line. text: for people. auto: text on a terminal, json elsewhere."""
+
+
+class CacheConfig(Section, frozen=True):
+    """The cache that all controllers share: one list and watch per resource and selector."""
+
+    resync_period: Annotated[float, Span(0, 7 * 86400)] = 12 * 3600.0
+    """Every object is looked at again after one to two such periods. 0s: never."""
+
+    watch_timeout: Annotated[float, Span(10, 86400)] = 300.0
+    """The server is asked to end a watch after one to two such times; it is then resumed."""
+
+    silence_timeout: Annotated[float, Span(5, 3600)] = 90.0
+    """A watch that brings nothing, not even a bookmark (one a minute), for so long is replaced."""
+
+    watch_list: bool = True
+    """Fetch first lists as a stream where the server can. Off: always page by page."""
+
+    watch_list_timeout: Annotated[float, Span(1, 600)] = 30.0
+    """A streamed first list that is not complete by then is fetched page by page instead."""
+
+    page_size: Annotated[int, Meta(ge=10, le=100_000)] = 500
+    """Objects a page when a list is paged."""
+
+
+class HostsConfig(Section, frozen=True):
+    """The child processes that run controllers."""
+
+    start_timeout: Annotated[float, Span(1, 600)] = 30.0
+    """A host that has not reported within this time of its start is killed and started again."""
+
+    heartbeat_period: Annotated[float, Span(0.1, 60)] = 1.0
+    """Time between two reports of a host."""
+
+    hang_deadline: Annotated[float, Span(1, 3600)] = 20.0
+    """A host that has not reported for so long is killed and started again."""
+
+    restart_backoff: Annotated[float, Span(0.05, 600)] = 1.0
+    """Wait before the first restart of a host; doubled with each further one."""
+
+    restart_backoff_max: Annotated[float, Span(0.05, 3600)] = 60.0
+    """Longest wait before a restart."""
+
+    stop_grace: Annotated[float, Span(0, 600)] = 10.0
+    """Asked to stop, kcm lets reconciles end for so long, still leading, before it kills."""
+
+    stop_time: Annotated[float, Span(0.1, 60)] = 1.0
+    """Leadership lost, hosts are gone within this time. Part of the fence: see leaseDuration."""
+
+
+class ControllerConfig(Section, frozen=True):
+    """One controller."""
+
+    enabled: bool | None = None
+    """Run it. Left out: as the controller itself says (most: on)."""
+
+    workers: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """Keys reconciled at the same time; one key is never reconciled twice at once."""
+
+    process: Name | None = None
+    """Name of its process. Controllers that name the same one share it. Left out: its own."""
+
+    qps: Rate | None = None
+    """Requests a second on average. Left out: client.qps. 0: no limit."""
+
+    burst: Burst | None = None
+    """Requests at once before qps applies. Left out: client.burst."""
+
+    max_backoff: Annotated[float, Span(0.01, 3600)] = 60.0
+    """Longest wait before a key that keeps failing is tried again."""
+
+    reconcile_timeout: Annotated[float, Span(1, 86400)] = 300.0
+    """A reconcile that takes longer is cancelled and counts as failed."""
+
+    settings: Mapping[str, Any] = {}
+    """The controller's own settings: see its documentation. It checks them when its host starts."""
+
+
+class Configuration(Section, frozen=True):
+    """The whole file."""
+
+    api_version: Literal["kcm.dev/v1alpha1"] = "kcm.dev/v1alpha1"
+    """Version of this format. Must be written."""
+
+    kind: Literal["ManagerConfiguration"] = "ManagerConfiguration"
+    """Must be written too, so that no other file is taken for this one."""
+
+    leader_election: LeaderElectionConfig = LeaderElectionConfig()
+    """Which of several kcm processes works."""
+
+    client: ClientConfig = ClientConfig()
+    """How kcm talks to the API server."""
+
+    serving: ServingConfig = ServingConfig()
+    """The HTTP server with probes, metrics and status."""
+
+    logging: LoggingConfig = LoggingConfig()
+    """What is logged, and how it looks."""
+
+    cache: CacheConfig = CacheConfig()
+    """The cache that all controllers share."""
+
+    hosts: HostsConfig = HostsConfig()
+    """The child processes that run controllers."""
+
+    controllers: Mapping[Name, ControllerConfig] = {}
+    """Controllers by name; one that is not named runs with the defaults."""
+
+    def controller(self, name: str) -> ControllerConfig:
+        """Return a controller's section with qps, burst and process filled in."""
+        own = self.controllers.get(name) or ControllerConfig()
+        return msgspec.structs.replace(
+            own,
+            process=own.process or name,
+            qps=self.client.qps if own.qps is None else own.qps,
+            burst=self.client.burst if own.burst is None else own.burst,
+        )

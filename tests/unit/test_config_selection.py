@@ -1,0 +1,118 @@
+"""Which controllers run: the flag, the file, the default; names and aliases."""
+
+from __future__ import annotations
+
+import pytest
+
+from kcm.base.errors import ConfigurationError
+from kcm.config.aliases import WELL_KNOWN, well_known
+from kcm.config.schema import Configuration, ControllerConfig
+from kcm.config.selection import Installed, parse_items, select
+
+INSTALLED = (
+    Installed("replicaset"),
+    Installed("deployment"),
+    Installed("hpa"),
+    Installed("cleaner", on_by_default=False),
+    Installed("mine", aliases=("ours",)),
+)
+
+
+def enabled(flag: str | None, **file: bool) -> str:
+    sections = {name: ControllerConfig(enabled=wish) for name, wish in file.items()}
+    items = None if flag is None else parse_items(flag)
+    return " ".join(select(Configuration(controllers=sections), INSTALLED, items).enabled)
+
+
+@pytest.mark.parametrize(
+    ("flag", "runs"),
+    [
+        (None, "replicaset deployment hpa mine"),
+        ("*", "replicaset deployment hpa mine"),
+        ("replicaset", "replicaset"),
+        ("*,-hpa", "replicaset deployment mine"),
+        ("-hpa,*", "replicaset deployment mine"),
+        ("*,cleaner", "replicaset deployment hpa cleaner mine"),
+        ("-replicaset,replicaset,hpa", "hpa"),
+        ("hpa,-hpa", "hpa"),
+        ("-hpa", ""),
+        ("replicaset-controller, deployment-controller", "replicaset deployment"),
+        ("*,-horizontal-pod-autoscaler-controller", "replicaset deployment mine"),
+        ("horizontalpodautoscaling", "hpa"),
+        ("ours", "mine"),
+        ("*,-daemonset,-podgc", "replicaset deployment hpa mine"),
+    ],
+)
+def test_the_flag_chooses(flag: str | None, runs: str) -> None:
+    assert enabled(flag) == runs
+
+
+@pytest.mark.parametrize(
+    ("flag", "runs"),
+    [
+        (None, "deployment hpa cleaner mine"),
+        ("*", "deployment hpa cleaner mine"),
+        ("*,replicaset", "replicaset deployment hpa cleaner mine"),
+        ("*,-cleaner", "deployment hpa mine"),
+        ("replicaset", "replicaset"),
+    ],
+)
+def test_the_file_decides_where_the_flag_leaves_it_open(flag: str | None, runs: str) -> None:
+    assert enabled(flag, replicaset=False, cleaner=True) == runs
+
+
+def test_what_does_not_run_says_why() -> None:
+    chosen = select(
+        Configuration(controllers={"deployment": ControllerConfig(enabled=False)}),
+        INSTALLED,
+        parse_items("*,-hpa"),
+    )
+    assert chosen.disabled == {
+        "deployment": "disabled in the configuration",
+        "hpa": "disabled by --controllers",
+        "cleaner": "off by default",
+    }
+    only = select(Configuration(), INSTALLED, parse_items("mine"))
+    assert only.disabled["hpa"] == "not named by --controllers"
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("replicasett", "there is no controller 'replicasett'; did you mean replicaset?"),
+        ("*,-nothing-like-it", "there is no controller 'nothing-like-it'"),
+        ("daemonset", "daemonset is a controller of kube-controller-manager that is not installed"),
+        ("", "separated by commas"),
+        ("a,,b", "separated by commas"),
+        ("*,-", "separated by commas"),
+    ],
+)
+def test_a_name_that_means_nothing_is_refused(flag: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^--controllers: ") as caught:
+        enabled(flag)
+    assert says in caught.value.reason
+
+
+def test_a_section_under_a_well_known_name_is_found_under_the_installed_one() -> None:
+    given = Configuration(controllers={"replicaset-controller": ControllerConfig(workers=7)})
+    assert select(given, INSTALLED).configuration.controller("replicaset").workers == 7
+
+
+def test_one_controller_under_two_names_is_refused() -> None:
+    given = Configuration(
+        controllers={"hpa": ControllerConfig(), "horizontalpodautoscaling": ControllerConfig()}
+    )
+    with pytest.raises(ConfigurationError, match="is the same controller as hpa"):
+        select(given, INSTALLED, where="kcm.yaml")
+
+
+def test_two_controllers_may_not_claim_one_name() -> None:
+    with pytest.raises(ConfigurationError, match="is claimed by a and b"):
+        select(Configuration(), [Installed("a", ("x",)), Installed("b", ("x",))])
+
+
+def test_every_well_known_name_means_one_controller() -> None:
+    every = [name for full, short in WELL_KNOWN.items() for name in (full, *short)]
+    assert len(every) == len(set(every))
+    assert len(WELL_KNOWN) == 52
+    assert well_known("podgc") == {"podgc", "pod-garbage-collector-controller"}
