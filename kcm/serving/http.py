@@ -52,6 +52,10 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class ConnectionLost(Exception):
+    """A handler (or its stream) raises this to break the connection off without an answer."""
+
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -92,6 +96,9 @@ class HttpServer:
         )
         try:
             answer = await self._handler(asked)
+        except ConnectionLost:
+            _abort(request)
+            raise web.HTTPException from None
         except Exception as error:  # noqa: BLE001 - an edge, see below
             # A process edge: one broken request must not take the connection's other requests along.
             log.error("handler failed", path=asked.path, error=repr(error))
@@ -118,6 +125,13 @@ async def _stream(
             async for chunk in chunks:
                 await response.write(chunk)
             await response.write_eof()
+        except ConnectionLost:
+            _abort(request)
         except (ConnectionError, ConnectionResetError):
             log.debug("reader went away", path=request.path)
     return response
+
+
+def _abort(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()

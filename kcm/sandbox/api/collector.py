@@ -1,0 +1,179 @@
+"""The built-in garbage collector: dependents go when their owners do.
+
+Stands in for the garbagecollector controller and can be switched off in its favour. Background:
+a dependent whose owners are all absent is deleted; Foreground: an owner waits until the
+dependents that block it are gone; Orphan: references to the owner are taken out first
+(reference: apiserver §2, GC). An owner counts as absent only when its uid is unknown and its
+kind is served here. Reads the store's uid indexes; writes through `Writer` and `Deleter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kcm.base.clock import Clock
+from kcm.sandbox.api.background import Pending
+from kcm.sandbox.api.calls import Call, DeleteOptions
+from kcm.sandbox.api.deletion import FOREGROUND, ORPHAN, Deleter
+from kcm.sandbox.api.errors import ApiFailure, Json
+from kcm.sandbox.api.history import DELETED, Event
+from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.store import Collection, Store
+from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.resources import RESOURCES, ResourceInfo, find_kind
+
+AGENT = "kcm-sandbox/garbage-collector"
+_BATCH = 64
+
+_Key = tuple[Collection, str]
+
+
+class GarbageCollector:
+    """Deletes what nobody owns any more."""
+
+    def __init__(self, store: Store, writer: Writer, deleter: Deleter, clock: Clock) -> None:
+        self._store = store
+        self._writer = writer
+        self._deleter = deleter
+        self._clock = clock
+        self._pending: Pending[_Key] = Pending()
+        store.listeners.append(self._heard)
+
+    async def run(self) -> None:
+        """Work until cancelled, letting requests through between batches."""
+        while True:
+            for _ in range(_BATCH):
+                collection, key = await self._pending.take()
+                record = collection.records.get(key)
+                if record is None:
+                    continue
+                try:
+                    self._visit(collection, record)
+                except ApiFailure:
+                    # Gone or changed since it was noted: its next event brings it back.
+                    continue
+            await self._clock.sleep(0)
+
+    def _heard(self, collection: Collection, event: Event) -> None:
+        record = event.new
+        if event.kind == DELETED:
+            self._note_dependents(record.uid)
+            self._note_owners(record)
+            return
+        if record.owners and (event.old is None or event.old.owners != record.owners or record.deleting):
+            self._pending.add((collection, record.key))
+        if event.old is not None and event.old.owners != record.owners:
+            # A dependent that is let go no longer blocks its former owner.
+            self._note_owners(event.old)
+        if record.deleting:
+            self._pending.add((collection, record.key))
+
+    def _note_dependents(self, uid: str) -> None:
+        for (_, key), collection in self._store.dependents.get(uid, {}).items():
+            self._pending.add((collection, key))
+
+    def _note_owners(self, record: Record) -> None:
+        for uid in record.owners:
+            owner = self._store.by_uid.get(uid)
+            if owner is not None:
+                self._pending.add(owner)
+
+    def _visit(self, collection: Collection, record: Record) -> None:
+        if record.deleting:
+            self._let_go(collection, record)
+        elif record.owners:
+            self._check_owners(collection, record)
+
+    def _let_go(self, collection: Collection, record: Record) -> None:
+        """Do what the finalizers of an object that is being deleted ask for."""
+        obj = record.copy()
+        finalizers: list[str] = obj["metadata"].get("finalizers") or []
+        if ORPHAN in finalizers:
+            self._orphan(record)
+            self._finish(collection, record, ORPHAN)
+        elif FOREGROUND in finalizers:
+            blocking = self._delete_dependents(record)
+            if not blocking:
+                self._finish(collection, record, FOREGROUND)
+
+    def _dependents(self, uid: str) -> list[tuple[Collection, Record]]:
+        inside = self._store.dependents.get(uid, {})
+        return [(collection, collection.records[key]) for (_, key), collection in inside.items()]
+
+    def _orphan(self, owner: Record) -> None:
+        for collection, record in self._dependents(owner.uid):
+            self._drop_references(collection, record, lambda uid: uid == owner.uid)
+
+    def _delete_dependents(self, owner: Record) -> bool:
+        """Delete all dependents; say whether one of them blocks the owner still."""
+        blocking = False
+        for collection, record in self._dependents(owner.uid):
+            if not record.deleting:
+                self._delete(collection, record, "Foreground")
+            present = collection.records.get(record.key)
+            if present is None or present.uid != record.uid:
+                continue
+            references = present.copy()["metadata"].get("ownerReferences") or ()
+            blocking = blocking or any(
+                reference.get("uid") == owner.uid and reference.get("blockOwnerDeletion")
+                for reference in references
+            )
+        return blocking
+
+    def _check_owners(self, collection: Collection, record: Record) -> None:
+        references = record.copy()["metadata"].get("ownerReferences") or ()
+        absent = {reference["uid"] for reference in references if self._absent(record, reference)}
+        if not absent:
+            return
+        if len(absent) < len(references):
+            self._drop_references(collection, record, absent.__contains__)
+        else:
+            self._delete(collection, record, "")
+
+    def _absent(self, dependent: Record, reference: Json) -> bool:
+        """Say whether an owner is certainly gone; one of a kind that is not served here is not."""
+        if find_kind(reference.get("apiVersion", ""), reference.get("kind", "")) is None:
+            return False
+        owner = self._store.by_uid.get(reference.get("uid", ""))
+        if owner is None:
+            return True
+        record = owner[0].records[owner[1]]
+        return bool(record.namespace) and record.namespace != dependent.namespace
+
+    def _drop_references(
+        self, collection: Collection, record: Record, unwanted: Callable[[str], bool]
+    ) -> None:
+        def change(obj: Json) -> Json:
+            references = obj["metadata"].get("ownerReferences") or ()
+            obj["metadata"]["ownerReferences"] = [
+                one for one in references if not unwanted(one.get("uid", ""))
+            ]
+            return obj
+
+        self._writer.replace(_call(collection, record, "patch"), change)
+
+    def _finish(self, collection: Collection, record: Record, finalizer: str) -> None:
+        def change(obj: Json) -> Json:
+            finalizers = obj["metadata"].get("finalizers") or ()
+            obj["metadata"]["finalizers"] = [one for one in finalizers if one != finalizer]
+            return obj
+
+        self._writer.replace(_call(collection, record, "patch"), change)
+
+    def _delete(self, collection: Collection, record: Record, propagation: str) -> None:
+        options = DeleteOptions(uid=record.uid, propagation=propagation)
+        self._deleter.delete(_call(collection, record, "delete"), options)
+
+
+def _call(collection: Collection, record: Record, verb: str) -> Call:
+    return Call(
+        stored_resource(collection), verb, record.namespace, record.name, agent=AGENT, validation="Ignore"
+    )
+
+
+def stored_resource(collection: Collection) -> ResourceInfo:
+    """Return the resource whose objects a collection holds."""
+    for resource in RESOURCES:
+        if (resource.group, resource.plural) == (collection.group, collection.plural):
+            return resource
+    raise LookupError(f"no resource is stored as {collection.qualified}")

@@ -1,0 +1,148 @@
+"""Delete: preconditions, grace, finalizers, propagation.
+
+A DELETE either removes the object, or marks it (deletionTimestamp) for whoever must act first:
+the kubelet of a running pod, the holders of finalizers, the namespace controller. Guarantees:
+grace is only ever shortened; a marked object is removed by the write that frees it (see
+`writes`). Shares the store with `writes` and, like it, never awaits.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from kcm.base.clock import Clock
+from kcm.base.timestamps import format_time, parse_time
+from kcm.sandbox.api import rules
+from kcm.sandbox.api.admission import Admission
+from kcm.sandbox.api.calls import Call, DeleteOptions
+from kcm.sandbox.api.errors import Json, conflict, named
+from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.store import Collection, Store
+from kcm.sandbox.api.views import raw, storage_group
+from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.resources import ResourceInfo
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+_DEFAULT_GRACE = 30
+
+
+class Deleter:
+    """The only part that marks and removes objects on request."""
+
+    def __init__(self, store: Store, writer: Writer, admission: Admission, clock: Clock) -> None:
+        self._store = store
+        self._writer = writer
+        self._admission = admission
+        self._clock = clock
+
+    def delete(self, call: Call, options: DeleteOptions) -> tuple[Record, bool]:
+        """Delete the object that the call names. Return its last state and whether it is gone."""
+        resource = call.resource
+        record = self._writer.find(call)
+        _check_preconditions(resource, record, options)
+        self._admission.check_delete(resource, record.name)
+        obj = record.copy()
+        metadata = obj["metadata"]
+        before = _marks(metadata)
+        _set_propagation(metadata, options.propagation)
+        grace = _grace(resource, obj, options)
+        self._mark(metadata, grace)
+        if resource.kind == "Namespace":
+            obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+        held = bool(metadata.get("finalizers")) or metadata["deletionGracePeriodSeconds"] > 0
+        if resource.kind == "Namespace":
+            held = held or bool((obj.get("spec") or {}).get("finalizers"))
+        collection = self._store.collection(storage_group(resource), resource.plural)
+        if not held:
+            return self._remove(call, collection, record), True
+        if _marks(metadata) == before:
+            return record, False
+        if "generation" in metadata and before[0] is None:
+            metadata["generation"] += 1
+        if call.dry_run:
+            return self._store.draft(collection, obj), False
+        return self._store.put(collection, obj, record, call.cause), False
+
+    def _remove(self, call: Call, collection: Collection, record: Record) -> Record:
+        if call.dry_run:
+            return record
+        return self._store.remove(collection, record, call.cause)
+
+    def _mark(self, metadata: Json, grace: int) -> None:
+        """Set or shorten the deletion; a later DELETE never lengthens it."""
+        present = metadata.get("deletionTimestamp")
+        if present is None:
+            ends = self._clock.wall() + timedelta(seconds=grace)
+        else:
+            earlier: int = metadata.get("deletionGracePeriodSeconds") or 0
+            if grace >= earlier:
+                metadata["deletionGracePeriodSeconds"] = earlier
+                return
+            ends = parse_time(present) + timedelta(seconds=grace - earlier)
+        metadata["deletionTimestamp"] = format_time(ends)
+        metadata["deletionGracePeriodSeconds"] = grace
+
+
+def answer(call: Call, record: Record, gone: bool) -> Json | bytes:
+    """Return what a DELETE answers: the object while it lives (and for some kinds anyway), else a Status."""
+    resource = call.resource
+    if not gone or resource.kind in rules.RETURNED_BY_DELETE:
+        return raw(resource, record)
+    details = named(resource, record.name)
+    details["uid"] = record.uid
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+def _marks(metadata: Json) -> tuple[object, object, tuple[str, ...]]:
+    return (
+        metadata.get("deletionTimestamp"),
+        metadata.get("deletionGracePeriodSeconds"),
+        tuple(metadata.get("finalizers") or ()),
+    )
+
+
+def _check_preconditions(resource: ResourceInfo, record: Record, options: DeleteOptions) -> None:
+    if options.uid and options.uid != record.uid:
+        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {record.uid}"
+        raise conflict(resource, record.name, why)
+    if options.resource_version and options.resource_version != str(record.version):
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+            f"ResourceVersion in object meta: {record.version}"
+        )
+        raise conflict(resource, record.name, why)
+
+
+def _set_propagation(metadata: Json, policy: str) -> None:
+    """Turn the policy into the finalizer that the garbage collector acts on; "" keeps what is there."""
+    if not policy:
+        return
+    kept = [text for text in metadata.get("finalizers") or () if text not in (FOREGROUND, ORPHAN)]
+    match policy:
+        case "Foreground":
+            kept.append(FOREGROUND)
+        case "Orphan":
+            kept.append(ORPHAN)
+    if kept:
+        metadata["finalizers"] = kept
+    else:
+        metadata.pop("finalizers", None)
+
+
+def _grace(resource: ResourceInfo, obj: Json, options: DeleteOptions) -> int:
+    """Return the seconds that the object is given; only a pod that runs somewhere gets any."""
+    if resource.kind != "Pod":
+        return 0
+    if not (obj.get("spec") or {}).get("nodeName"):
+        return 0
+    if (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return 0
+    if options.grace_seconds is not None:
+        return options.grace_seconds
+    if "deletionTimestamp" in obj["metadata"]:
+        # A repeated DELETE without a wish of its own changes nothing.
+        pending: int = obj["metadata"].get("deletionGracePeriodSeconds") or 0
+        return pending
+    grace: int = obj["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE)
+    return grace

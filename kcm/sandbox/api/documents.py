@@ -1,0 +1,87 @@
+"""Everything a server answers that is not an object: version, health, discovery, OpenAPI.
+
+Guarantees: only what is served is advertised; aggregated discovery repeats g/v/as in its
+Content-Type, by which clients recognise it; an OpenAPI document is found by group-version and
+its hash. OpenAPI v2 answers 406 (clients want it in protobuf only). Owns no state.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from kcm.sandbox.api.errors import Json, not_acceptable
+from kcm.sandbox.api.negotiation import PROTOBUF, accepts_aggregated
+from kcm.sandbox.api.records import encode
+from kcm.sandbox.schema import discovery, openapi
+from kcm.serving.http import Request, Response
+
+_AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_HEALTH = frozenset(("/healthz", "/livez", "/readyz"))
+MAJOR, MINOR = "1", "36"
+
+
+def version() -> Json:
+    """Return what /version says: the Kubernetes version whose behaviour is modelled."""
+    return {
+        "major": MAJOR,
+        "minor": MINOR,
+        "gitVersion": f"v{MAJOR}.{MINOR}.0+kcm-sandbox",
+        "gitCommit": "",
+        "gitTreeState": "",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": sys.implementation.name,
+        "platform": sys.platform,
+    }
+
+
+def answer(request: Request) -> Response | None:
+    """Return the document at the request's path, or None when there is none."""
+    path = request.path.rstrip("/") or "/"
+    if path in _HEALTH or path.startswith(("/livez/", "/readyz/", "/healthz/")):
+        return Response(200, b"ok", "text/plain; charset=utf-8")
+    if path == "/version":
+        return _json(version())
+    if path == "/openapi/v2":
+        raise not_acceptable((PROTOBUF,))
+    if path.startswith("/openapi/v3"):
+        return _openapi(request, path)
+    return _discovery(request, path)
+
+
+def _openapi(request: Request, path: str) -> Response | None:
+    if path == "/openapi/v3":
+        return _json(openapi.index())
+    document = openapi.document(path.removeprefix("/openapi/v3/"))
+    if document is None:
+        return None
+    # The index names each document with its hash, so it may be kept for ever.
+    return Response(200, document, headers={"Cache-Control": "public, immutable"} if request.query else {})
+
+
+def _discovery(request: Request, path: str) -> Response | None:
+    if path in ("/api", "/apis"):
+        if accepts_aggregated(request.headers.get("accept", "")):
+            return Response(200, encode(discovery.aggregated(path == "/api")), _AGGREGATED)
+        return _json(discovery.api_versions() if path == "/api" else discovery.group_list())
+    parts = path.strip("/").split("/")
+    match parts:
+        case ["api", version_]:
+            found = discovery.resource_list("", version_)
+        case ["apis", group, version_]:
+            found = discovery.resource_list(group, version_)
+        case ["apis", group]:
+            groups = discovery.group_list().get("groups") or ()
+            found = next(
+                ({"kind": "APIGroup", "apiVersion": "v1", **one} for one in groups if one["name"] == group),
+                None,
+            )
+        case [""]:
+            found = {"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
+        case _:
+            found = None
+    return None if found is None else _json(found)
+
+
+def _json(document: Json) -> Response:
+    return Response(200, encode(document))

@@ -1,0 +1,167 @@
+"""Failures as the API server words them (reference: apiserver §4).
+
+An `ApiFailure` is raised anywhere below the router and rendered once, at its edge, as a Status
+object. Guarantees: `reason`, `code`, `message` and `details` are those that a Kubernetes 1.36
+server sends, because clients decide on them. Owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kcm.base.errors import KcmError
+from kcm.sandbox.schema.resources import ResourceInfo
+
+Json = dict[str, Any]
+
+
+class ApiFailure(KcmError):
+    """One refused request. `retry_after` is in whole seconds, also sent as a header."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: Json | None = None,
+        retry_after: int | None = None,
+        continue_token: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details
+        self.retry_after = retry_after
+        self.continue_token = continue_token
+
+    def status(self) -> Json:
+        """Return the Status object."""
+        details = dict(self.details) if self.details else {}
+        if self.retry_after is not None:
+            details["retryAfterSeconds"] = self.retry_after
+        status: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+        }
+        if details:
+            status["details"] = details
+        status["code"] = self.code
+        return status
+
+
+def named(resource: ResourceInfo, name: str = "") -> Json:
+    """Return `details` that name an object: kind is the plural resource, as the server writes it."""
+    details: Json = {"name": name} if name else {}
+    if resource.group:
+        details["group"] = resource.group
+    details["kind"] = resource.plural
+    return details
+
+
+def bad_request(message: str) -> ApiFailure:
+    return ApiFailure(400, "BadRequest", message)
+
+
+def unknown_route() -> ApiFailure:
+    return ApiFailure(404, "NotFound", "the server could not find the requested resource", details={})
+
+
+def not_found(resource: ResourceInfo, name: str) -> ApiFailure:
+    return ApiFailure(
+        404, "NotFound", f'{resource.qualified} "{name}" not found', details=named(resource, name)
+    )
+
+
+def method_not_allowed(verb: str, resource: ResourceInfo) -> ApiFailure:
+    message = f'{verb} is not supported on resources of kind "{resource.qualified}"'
+    return ApiFailure(405, "MethodNotAllowed", message, details=named(resource))
+
+
+def already_exists(resource: ResourceInfo, name: str, *, deleting: bool = False) -> ApiFailure:
+    message = (
+        f'object is being deleted: {resource.qualified} "{name}" already exists'
+        if deleting
+        else f'{resource.qualified} "{name}" already exists'
+    )
+    return ApiFailure(409, "AlreadyExists", message, details=named(resource, name))
+
+
+def name_not_found_in_time(resource: ResourceInfo, name: str) -> ApiFailure:
+    """`generateName` found no free name: the client may send the request again at once."""
+    message = f'{resource.qualified} "{name}" already exists, the server was not able to generate a unique name for the object'
+    return ApiFailure(409, "AlreadyExists", message, details=named(resource, name), retry_after=1)
+
+
+def conflict(resource: ResourceInfo, name: str, why: str = "") -> ApiFailure:
+    cause = why or (
+        "the object has been modified; please apply your changes to the latest version and try again"
+    )
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {cause}'
+    return ApiFailure(409, "Conflict", message, details=named(resource, name))
+
+
+def forbidden(resource: ResourceInfo, name: str, why: str, *, causes: Sequence[Json] = ()) -> ApiFailure:
+    details = named(resource, name)
+    if causes:
+        details["causes"] = list(causes)
+    return ApiFailure(403, "Forbidden", f'{resource.qualified} "{name}" is forbidden: {why}', details=details)
+
+
+def invalid(resource: ResourceInfo, name: str, causes: Sequence[Json]) -> ApiFailure:
+    """Refuse an object for its fields. Each cause has reason, message and field."""
+    texts = [f"{cause['field']}: {cause['message']}" for cause in causes]
+    body = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details: Json = {"name": name} if name else {}
+    if resource.group:
+        details["group"] = resource.group
+    details |= {"kind": resource.kind, "causes": list(causes)}
+    return ApiFailure(422, "Invalid", f'{qualified} "{name}" is invalid: {body}', details=details)
+
+
+def invalid_option(kind: str, field: str, message: str, reason: str = "FieldValueForbidden") -> ApiFailure:
+    """Refuse the options of a request (ListOptions and the like)."""
+    cause = {"reason": reason, "message": message, "field": field}
+    return ApiFailure(
+        422,
+        "Invalid",
+        f"{kind} is invalid: {field}: {message}",
+        details={"group": "meta.k8s.io", "kind": kind, "causes": [cause]},
+    )
+
+
+def expired(message: str, continue_token: str = "") -> ApiFailure:
+    return ApiFailure(410, "Expired", message, continue_token=continue_token)
+
+
+def version_too_large(asked: int, current: int) -> ApiFailure:
+    """The client has seen a resourceVersion that this server has not reached."""
+    details: Json = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    }
+    message = f"Too large resource version: {asked}, current: {current}"
+    return ApiFailure(504, "Timeout", f"Timeout: {message}", details=details, retry_after=1)
+
+
+def not_implemented(what: str) -> ApiFailure:
+    return ApiFailure(501, "NotImplemented", f"the sandbox does not serve {what}")
+
+
+def unsupported_media(accepted: Sequence[str], why: str = "") -> ApiFailure:
+    message = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(
+        accepted
+    )
+    return ApiFailure(415, "UnsupportedMediaType", f"{message} ({why})" if why else message)
+
+
+def not_acceptable(accepted: Sequence[str]) -> ApiFailure:
+    return ApiFailure(
+        406, "NotAcceptable", "only the following media types are accepted: " + ", ".join(accepted)
+    )

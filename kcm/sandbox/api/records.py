@@ -1,0 +1,126 @@
+"""One stored object: its bytes, and the few facts that selectors and owners are asked about.
+
+A `Record` is written once. Its JSON is encoded once and shared by the answer, every LIST and
+every watcher; the dict it came from is not kept, because a history of dicts would cost four
+times the memory of their bytes. Whoever needs the fields decodes a fresh copy. Owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+Json = dict[str, Any]
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+_NO_LABELS: Mapping[str, str] = {}
+
+encode: Callable[[Any], bytes] = _encoder.encode
+decode: Callable[[bytes], Any] = _decoder.decode
+
+
+class Record:
+    """An object at one resourceVersion. Never changed after it was made."""
+
+    __slots__ = (
+        "deleting",
+        "fields",
+        "key",
+        "labels",
+        "name",
+        "namespace",
+        "owners",
+        "raw",
+        "uid",
+        "version",
+    )
+
+    def __init__(self, obj: Json, version: int, fields: tuple[str, ...]) -> None:
+        metadata = obj["metadata"]
+        metadata["resourceVersion"] = str(version)
+        self.name: str = metadata["name"]
+        self.namespace: str = metadata.get("namespace", "")
+        self.key = f"{self.namespace}/{self.name}"
+        self.uid: str = metadata["uid"]
+        self.version = version
+        self.labels: Mapping[str, str] = metadata.get("labels") or _NO_LABELS
+        self.owners = tuple(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ())
+        self.deleting = "deletionTimestamp" in metadata
+        self.fields = fields
+        self.raw = encode(obj)
+
+    def copy(self) -> Json:
+        """Return the object as a dict that the caller may change."""
+        obj: Json = decode(self.raw)
+        return obj
+
+
+Extract = Callable[[Json], tuple[str, ...]]
+
+# Field selectors per resource, beside metadata.name and metadata.namespace (reference: apiserver §3).
+_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("", "pods"): (
+        "spec.nodeName",
+        "status.phase",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ),
+    ("", "nodes"): ("spec.unschedulable",),
+    ("", "namespaces"): ("status.phase",),
+    ("", "secrets"): ("type",),
+    ("", "services"): ("spec.clusterIP", "spec.type"),
+    ("batch", "jobs"): ("status.successful",),
+    ("", "events"): (
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
+}
+_BOOLEAN = frozenset(("spec.hostNetwork", "spec.unschedulable"))
+
+
+def field_names(group: str, plural: str) -> tuple[str, ...]:
+    """Return the fields of a stored resource that selectors may name, in `Record.fields` order."""
+    return _FIELDS.get((group, plural), ())
+
+
+@lru_cache(maxsize=None)
+def extractor(names: tuple[str, ...]) -> Extract:
+    """Return the function that reads these fields from an object; what is absent reads as ""."""
+    paths = tuple((tuple(name.split(".")), name in _BOOLEAN) for name in names)
+
+    def extract(obj: Json) -> tuple[str, ...]:
+        return tuple(_read(obj, path, boolean) for path, boolean in paths)
+
+    return extract
+
+
+def _read(obj: Json, path: tuple[str, ...], boolean: bool) -> str:
+    value: Any = obj
+    if path == ("source",):
+        component = (obj.get("source") or {}).get("component") or obj.get("reportingComponent")
+        return str(component or "")
+    for segment in path:
+        if not isinstance(value, dict):
+            return "false" if boolean else ""
+        value = value.get(segment)
+    if boolean:
+        return "true" if value is True else "false"
+    return value if isinstance(value, str) else ""

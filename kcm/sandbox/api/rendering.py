@@ -1,0 +1,131 @@
+"""How objects are shown: plain, as Table rows, or as PartialObjectMetadata; as JSON or YAML.
+
+A `Renderer` is made once per request and turns records into bytes. Guarantees: the plain form
+is the stored bytes themselves; in a watch every event is one line. Owns only the fact whether a
+watch has already sent its column definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kcm.base.clock import Clock
+from kcm.sandbox.api.history import watch_line
+from kcm.sandbox.api.lists import Page
+from kcm.sandbox.api.negotiation import Wanted
+from kcm.sandbox.api.records import Json, Record, decode, encode
+from kcm.sandbox.api.views import from_stored, is_view
+from kcm.sandbox.schema.resources import ResourceInfo
+
+try:
+    from kcm.sandbox.schema.tables import table
+except ImportError:
+
+    def table(*args, **kwargs):
+        raise NotImplementedError("tables are being built")
+
+
+TABLE = "Table"
+PARTIAL = "PartialObjectMetadata"
+PARTIAL_LIST = "PartialObjectMetadataList"
+ITEM_SHAPES = (TABLE, PARTIAL)
+LIST_SHAPES = (TABLE, PARTIAL_LIST)
+ANY_SHAPE = (TABLE, PARTIAL, PARTIAL_LIST)
+
+
+class Renderer:
+    """Writes objects of one resource in the form that one request wants."""
+
+    def __init__(
+        self, resource: ResourceInfo, wanted: Wanted, clock: Clock, include_object: str = ""
+    ) -> None:
+        self._resource = resource
+        self._wanted = wanted
+        self._clock = clock
+        self._include = include_object or "Metadata"
+        self._columns_sent = False
+        # Stored bytes can be sent as they are.
+        self.verbatim = not wanted.shape and not is_view(resource)
+
+    def item(self, raw: bytes) -> bytes:
+        """Return one stored object as the body of an answer."""
+        return raw if self.verbatim else encode(self._shape(decode(raw)))
+
+    def page(self, page: Page) -> bytes:
+        """Return a collection as the body of an answer; items are never null."""
+        metadata: Json = {"resourceVersion": str(page.version)}
+        if page.continue_token:
+            metadata["continue"] = page.continue_token
+            if page.remaining is not None:
+                metadata["remainingItemCount"] = page.remaining
+        if self._wanted.shape == TABLE:
+            objects = [from_stored(self._resource, record.copy()) for record in page.records]
+            return encode(self._table(objects, metadata, columns=True))
+        items: Sequence[bytes]
+        if self._wanted.shape:
+            kind, version = PARTIAL_LIST, f"meta.k8s.io/{self._wanted.version}"
+            items = [encode(partial(record.copy(), self._wanted.version)) for record in page.records]
+        else:
+            kind, version = self._resource.list_kind, self._resource.api_version
+            items = [self.item(record.raw) for record in page.records]
+        head = encode({"kind": kind, "apiVersion": version, "metadata": metadata})
+        return head[:-1] + b',"items":[' + b",".join(items) + b"]}"
+
+    def event(self, kind: str, raw: bytes) -> bytes:
+        """Return one watch line about a stored object."""
+        return watch_line(kind, self.item(raw))
+
+    def bookmark(self, version: int, *, initial_end: bool) -> bytes:
+        """Return a watch line that only carries a version."""
+        metadata: Json = {"resourceVersion": str(version), "creationTimestamp": None}
+        if initial_end:
+            metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+        if self._wanted.shape == TABLE:
+            shown = self._table([], {"resourceVersion": str(version)}, columns=not self._columns_sent)
+            shown["rows"] = []
+            shown["metadata"] = metadata
+            self._columns_sent = True
+        elif self._wanted.shape:
+            shown = {
+                "kind": PARTIAL,
+                "apiVersion": f"meta.k8s.io/{self._wanted.version}",
+                "metadata": metadata,
+            }
+        else:
+            shown = {
+                "kind": self._resource.kind,
+                "apiVersion": self._resource.api_version,
+                "metadata": metadata,
+            }
+        return watch_line("BOOKMARK", encode(shown))
+
+    def _shape(self, stored: Json) -> Json:
+        if self._wanted.shape in (PARTIAL, PARTIAL_LIST):
+            return partial(stored, self._wanted.version)
+        obj = from_stored(self._resource, stored)
+        if self._wanted.shape != TABLE:
+            return obj
+        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        shown = self._table([obj], metadata, columns=not self._columns_sent)
+        self._columns_sent = True
+        return shown
+
+    def _table(self, objects: list[Json], metadata: Json, *, columns: bool) -> Json:
+        return table(
+            self._resource.kind,
+            objects,
+            list_metadata=metadata,
+            include_object=self._include,
+            with_columns=columns,
+            now=self._clock.wall(),
+        )
+
+
+def partial(obj: Json, version: str) -> Json:
+    """Return an object's metadata alone."""
+    return {"kind": PARTIAL, "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+
+
+def records_of(page: Page) -> Sequence[Record]:
+    """Return the records of a page."""
+    return page.records

@@ -1,0 +1,123 @@
+"""The API server: one request in, one response out.
+
+`ApiServer` wires store, rules and watches behind `handle`, and owns all of them. Works the same
+called directly (tests in virtual time) and behind `kcm.serving.http.HttpServer`. Guarantees:
+whatever goes wrong is answered with a Status; a request is either done completely or not at
+all. Keeps everything in memory, authenticates nobody. `run` carries the built-in controllers
+and ends only when cancelled; without it nothing is collected and no namespace ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from kcm.base.clock import Clock
+from kcm.base.rng import Rng
+from kcm.sandbox.api import documents, faults, startup
+from kcm.sandbox.api.admission import Admission
+from kcm.sandbox.api.audit import Audit
+from kcm.sandbox.api.calls import Call, read_call
+from kcm.sandbox.api.collector import GarbageCollector
+from kcm.sandbox.api.deletion import Deleter
+from kcm.sandbox.api.errors import ApiFailure, unknown_route
+from kcm.sandbox.api.expiry import Expiry
+from kcm.sandbox.api.namespaces import NamespaceController
+from kcm.sandbox.api.records import encode
+from kcm.sandbox.api.routing import parse
+from kcm.sandbox.api.store import Store
+from kcm.sandbox.api.subresources import Subresources
+from kcm.sandbox.api.verbs import Verbs
+from kcm.sandbox.api.views import storage_group
+from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.resources import RESOURCES
+from kcm.serving.http import ConnectionLost, Request, Response
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
+
+
+class ApiServer:
+    """An in-memory Kubernetes API server."""
+
+    def __init__(
+        self, clock: Clock, rng: Rng, *, collect_garbage: bool = True, empty_namespaces: bool = True
+    ) -> None:
+        """Make a server with its start-up objects.
+
+        `collect_garbage` and `empty_namespaces` False leave that work to real controllers.
+        """
+        self.store = Store(clock)
+        for resource in RESOURCES:
+            self.store.collection(storage_group(resource), resource.plural)
+        self.faults = faults.Faults()
+        self.audit = Audit(self.store, clock)
+        self._clock = clock
+        admission = Admission(self.store)
+        writer = Writer(self.store, admission, clock, rng)
+        deleter = Deleter(self.store, writer, admission, clock)
+        subresources = Subresources(self.store, writer, deleter, clock)
+        self._verbs = Verbs(self.store, writer, deleter, subresources, clock, rng)
+        self._expiry = Expiry(self.store, clock)
+        self._collector = GarbageCollector(self.store, writer, deleter, clock) if collect_garbage else None
+        self._namespaces = (
+            NamespaceController(self.store, writer, deleter, clock) if empty_namespaces else None
+        )
+        startup.furnish_cluster(writer)
+
+    async def run(self) -> None:
+        """Run the built-in controllers until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._expiry.run(), name="sandbox expiry")
+            if self._collector is not None:
+                tasks.create_task(self._collector.run(), name="sandbox garbage collector")
+            if self._namespaces is not None:
+                tasks.create_task(self._namespaces.run(), name="sandbox namespaces")
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request. ConnectionLost only when a fault orders it."""
+        try:
+            return await self._answer(request)
+        except ApiFailure as failure:
+            return _refuse(failure)
+
+    async def _answer(self, request: Request) -> Response:
+        route = parse(request.path)
+        if route is None:
+            response = documents.answer(request) if request.method in ("GET", "HEAD") else None
+            if response is None:
+                raise unknown_route()
+            return response
+        if request.method not in _METHODS:
+            raise ApiFailure(
+                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+            )
+        call = read_call(request, route)
+        if self.faults:
+            return await self._spoiled(call, request)
+        return await self._verbs.serve(call, request)
+
+    async def _spoiled(self, call: Call, request: Request) -> Response:
+        """Serve a request that faults may concern."""
+        effects = self.faults.effects(call)
+        for effect in effects:
+            match effect:
+                case faults.Delay(seconds):
+                    await self._clock.sleep(seconds)
+                case faults.Compact():
+                    self.store.compact()
+                case faults.DropBefore():
+                    raise ConnectionLost("a fault dropped this request")
+                case faults.Refuse():
+                    raise faults.refusal(effect)
+        response = await self._verbs.serve(call, request)
+        if any(isinstance(effect, faults.DropAfter) for effect in effects):
+            raise ConnectionLost("a fault dropped this answer")
+        spoiler = faults.watch_fault(effects)
+        if spoiler is not None and not isinstance(response.body, bytes):
+            return replace(response, body=spoiler.spoil(response.body))
+        return response
+
+
+def _refuse(failure: ApiFailure) -> Response:
+    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    return Response(failure.code, encode(failure.status()), headers=headers)

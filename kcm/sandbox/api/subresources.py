@@ -1,0 +1,187 @@
+"""scale, binding, eviction and finalize: small objects that change a large one.
+
+Each turns its own kind into one change of the parent, through `Writer`, so that versions,
+generations and events follow the same rules (reference: apiserver §2). Owns no state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kcm.base.clock import Clock
+from kcm.base.timestamps import format_time
+from kcm.objects.selectors import Selector
+from kcm.sandbox.api.calls import Call, read_delete_options
+from kcm.sandbox.api.deletion import Deleter
+from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, conflict, invalid, named
+from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.store import Store
+from kcm.sandbox.api.writes import Writer
+
+_OPERATORS = {"In": "in", "NotIn": "notin"}
+
+
+def scale_of(record: Record) -> Json:
+    """Return the autoscaling/v1 Scale of a workload."""
+    obj = record.copy()
+    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    shown: Json = {
+        name: metadata[name]
+        for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        if name in metadata
+    }
+    scale: Json = {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": shown,
+        "spec": {},
+        "status": {"replicas": status.get("replicas", 0)},
+    }
+    if spec.get("replicas"):
+        scale["spec"]["replicas"] = spec["replicas"]
+    selector = selector_text(spec.get("selector") or {})
+    if selector:
+        scale["status"]["selector"] = selector
+    return scale
+
+
+def selector_text(selector: Json) -> str:
+    """Return a label selector in query syntax, keys in order."""
+    terms = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    for expression in selector.get("matchExpressions") or ():
+        key, operator = expression["key"], expression["operator"]
+        if operator in _OPERATORS:
+            values = ",".join(sorted(expression.get("values") or ()))
+            terms.append((key, f"{key} {_OPERATORS[operator]} ({values})"))
+        else:
+            terms.append((key, key if operator == "Exists" else f"!{key}"))
+    return ",".join(text for _, text in sorted(terms))
+
+
+class Subresources:
+    """Writes to subresources other than status."""
+
+    def __init__(self, store: Store, writer: Writer, deleter: Deleter, clock: Clock) -> None:
+        self._store = store
+        self._writer = writer
+        self._deleter = deleter
+        self._clock = clock
+
+    def put_scale(self, call: Call, scale: Any) -> Json:
+        """Set the replicas of the parent; uid and resourceVersion in the Scale are preconditions."""
+        if not isinstance(scale, dict) or scale.get("kind", "Scale") != "Scale":
+            raise bad_request("the body must be a Scale of autoscaling/v1")
+        metadata = scale.get("metadata") or {}
+        if metadata.get("name", call.name) != call.name:
+            raise bad_request("the name of the object does not match the name on the URL")
+        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+            cause = {
+                "reason": "FieldValueInvalid",
+                "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
+                "field": "spec.replicas",
+            }
+            raise invalid(call.resource, call.name, (cause,))
+
+        def change(parent: Json) -> Json:
+            parent["spec"]["replicas"] = replicas
+            for name in ("uid", "resourceVersion"):
+                if metadata.get(name):
+                    parent["metadata"][name] = metadata[name]
+            return parent
+
+        return scale_of(self._writer.replace(call, change))
+
+    def bind(self, call: Call, binding: Any) -> Json:
+        """Put a pod on a node; 409 when it is on one already."""
+        target = (binding.get("target") or {}) if isinstance(binding, dict) else {}
+        node = target.get("name")
+        if not isinstance(node, str) or not node:
+            raise bad_request("a Binding must name a target node")
+        record = self._writer.find(call)
+        pod = record.copy()
+        if pod["metadata"].get("deletionTimestamp"):
+            raise conflict(
+                call.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
+            )
+        if pod["spec"].get("nodeName"):
+            why = f'pod {call.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise conflict(call.resource, call.name, why)
+        uid = (binding.get("metadata") or {}).get("uid")
+        if uid and uid != record.uid:
+            raise conflict(call.resource, call.name, f"Precondition failed: UID in precondition: {uid}")
+
+        def change(pod: Json) -> Json:
+            pod["spec"]["nodeName"] = node
+            for key, value in ((binding.get("metadata") or {}).get("annotations") or {}).items():
+                pod["metadata"].setdefault("annotations", {})[key] = value
+            self._set_condition(pod, {"type": "PodScheduled", "status": "True"})
+            return pod
+
+        self._writer.replace(call, change)
+        return _success(201)
+
+    def evict(self, call: Call, eviction: Any) -> Json:
+        """Delete a pod unless a disruption budget forbids it (429)."""
+        if not isinstance(eviction, dict):
+            raise bad_request("the body must be an Eviction of policy/v1")
+        record = self._writer.find(call)
+        options = read_delete_options(call, eviction.get("deleteOptions"))
+        self._check_budgets(call, record)
+
+        def change(pod: Json) -> Json:
+            condition = {
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting",
+            }
+            self._set_condition(pod, condition)
+            return pod
+
+        self._writer.replace(call, change)
+        self._deleter.delete(call, options)
+        return _success(201)
+
+    def finalize(self, call: Call, namespace: Any) -> Record:
+        """Set the finalizers of a namespace's spec; the last one gone, it goes too."""
+        finalizers = (namespace.get("spec") or {}).get("finalizers") if isinstance(namespace, dict) else None
+
+        def change(stored: Json) -> Json:
+            spec = {name: value for name, value in (stored.get("spec") or {}).items() if name != "finalizers"}
+            stored["spec"] = {**spec, "finalizers": finalizers} if finalizers else spec
+            return stored
+
+        return self._writer.replace(call, change)
+
+    def _set_condition(self, pod: Json, condition: Json) -> None:
+        status = pod.setdefault("status", {})
+        others = [one for one in status.get("conditions") or () if one.get("type") != condition["type"]]
+        now = format_time(self._clock.wall())
+        status["conditions"] = [*others, {**condition, "lastProbeTime": None, "lastTransitionTime": now}]
+
+    def _check_budgets(self, call: Call, record: Record) -> None:
+        budgets = self._store.collection("policy", "poddisruptionbudgets").within(record.namespace)
+        for budget in budgets.values():
+            obj = budget.copy()
+            selector = selector_text((obj.get("spec") or {}).get("selector") or {})
+            if not Selector.parse(selector).matches(record.labels):
+                continue
+            if (obj.get("status") or {}).get("disruptionsAllowed", 0) > 0:
+                continue
+            message = "Cannot evict pod as it would violate the pod's disruption budget."
+            cause = {
+                "reason": "DisruptionBudget",
+                "message": f"The disruption budget {budget.name} does not allow another disruption now",
+            }
+            raise ApiFailure(
+                429,
+                "TooManyRequests",
+                message,
+                details={**named(call.resource, record.name), "causes": [cause]},
+                retry_after=10,
+            )
+
+
+def _success(code: int) -> Json:
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}

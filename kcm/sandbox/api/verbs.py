@@ -1,0 +1,254 @@
+"""The verbs on resources: reads bodies, calls the rules, writes answers.
+
+`Verbs.serve` is given a checked `Call` and returns the `Response` for it. Guarantees: 201 only
+for what was made; every Status and object in the form that Accept asks for; what the resource
+or subresource does not have answers 404, 405 or 501. Owns no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kcm.base.clock import Clock
+from kcm.base.rng import Rng
+from kcm.sandbox.api import rendering, startup
+from kcm.sandbox.api.calls import Call, read_delete_options
+from kcm.sandbox.api.deletion import Deleter, answer
+from kcm.sandbox.api.errors import (
+    ApiFailure,
+    Json,
+    bad_request,
+    method_not_allowed,
+    not_implemented,
+    unknown_route,
+)
+from kcm.sandbox.api.knowledge import check_fields
+from kcm.sandbox.api.lists import Page, list_page
+from kcm.sandbox.api.negotiation import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    YAML,
+    Wanted,
+    parse_accept,
+    read_body,
+    read_patch,
+    write_yaml,
+)
+from kcm.sandbox.api.records import Record, encode
+from kcm.sandbox.api.selection import Selection, parse_selection
+from kcm.sandbox.api.store import Collection, Store
+from kcm.sandbox.api.subresources import Subresources, scale_of
+from kcm.sandbox.api.watches import SHORTEST_DEFAULT, Watch, check_future, read_watch_options
+from kcm.sandbox.api.writes import Change, Writer
+from kcm.sandbox.schema.patches import PatchError, json_patch, merge_patch, strategic_merge
+from kcm.sandbox.schema.resources import subresource as find_subresource
+from kcm.serving.http import Request, Response
+
+_NO_CACHE: Mapping[str, str] = {"Cache-Control": "no-cache, private"}
+_STREAMS = frozenset(("attach", "exec", "log", "portforward", "proxy", "ephemeralcontainers", "resize"))
+
+
+class Verbs:
+    """Serves requests to resources."""
+
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        deleter: Deleter,
+        subresources: Subresources,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._store = store
+        self._writer = writer
+        self._deleter = deleter
+        self._subresources = subresources
+        self._clock = clock
+        self._rng = rng
+
+    async def serve(self, call: Call, request: Request) -> Response:
+        """Answer one call; ApiFailure when it is refused."""
+        if call.subresource:
+            return self._serve_subresource(call, request)
+        if call.verb not in call.resource.verbs:
+            raise method_not_allowed(call.verb, call.resource)
+        match call.verb:
+            case "get":
+                return self._get(call, request)
+            case "list":
+                return await self._list(call, request)
+            case "watch":
+                return await self._watch(call, request)
+            case "create":
+                return self._create(call, request)
+            case "update":
+                document = read_body(request.body, request.headers.get("content-type", ""))
+                record, new = self._writer.update(call, document)
+                return self._show(call, request, record, 201 if new else 200)
+            case "patch":
+                return self._show(call, request, self._patch(call, request))
+            case "delete":
+                return self._delete(call, request)
+        return await self._delete_collection(call, request)
+
+    def _get(self, call: Call, request: Request) -> Response:
+        return self._show(call, request, self._writer.find(call))
+
+    async def _list(self, call: Call, request: Request) -> Response:
+        page = await list_page(
+            self._store, self._writer.collection(call.resource), call, self._selection(call)
+        )
+        return self._show_page(call, request, page)
+
+    async def _watch(self, call: Call, request: Request) -> Response:
+        options = read_watch_options(call, SHORTEST_DEFAULT * self._rng.uniform(1.0, 2.0))
+        selection = self._selection(call)
+        if options.version is None:
+            await check_future(self._store, call)
+        renderer = self._renderer(call, request, rendering.ITEM_SHAPES)
+        watch = Watch(self._store, self._writer.collection(call.resource), selection, renderer, options)
+        return Response(200, watch.lines(), headers=_NO_CACHE)
+
+    def _create(self, call: Call, request: Request) -> Response:
+        if call.name:
+            raise method_not_allowed("create", call.resource)
+        if call.resource.namespaced and not call.namespace:
+            raise bad_request("an empty namespace may not be set during creation")
+        document = read_body(request.body, request.headers.get("content-type", ""))
+        record = self._writer.create(call, document)
+        if call.resource.kind == "Namespace" and not call.dry_run:
+            startup.furnish_namespace(self._writer, record.name)
+        return self._show(call, request, record, 201)
+
+    def _patch(self, call: Call, request: Request) -> Record:
+        return self._writer.replace(call, self._change(call, request))
+
+    def _change(self, call: Call, request: Request) -> Change:
+        """Return what the request's patch does to a document."""
+        media, patch = read_patch(request.body, request.headers.get("content-type", ""))
+        kind = call.resource.kind
+
+        def change(document: Json) -> Json:
+            try:
+                if media == JSON_PATCH:
+                    patched = json_patch(document, patch)
+                elif media == MERGE_PATCH:
+                    patched = merge_patch(document, patch)
+                else:
+                    patched = strategic_merge(kind, document, patch)
+            except PatchError as error:
+                reason = "BadRequest" if error.code == 400 else "Invalid"
+                raise ApiFailure(error.code, reason, error.message) from None
+            if not isinstance(patched, dict):
+                raise bad_request("a patch must leave an object")
+            if "fieldValidation" in call.options:
+                call.warnings.extend(check_fields(call.resource, patched, call.validation))
+            return patched
+
+        return change
+
+    def _delete(self, call: Call, request: Request) -> Response:
+        body = read_body(request.body, request.headers.get("content-type", "")) if request.body else None
+        record, gone = self._deleter.delete(call, read_delete_options(call, body))
+        shown = answer(call, record, gone)
+        return self._reply(call, request, shown if isinstance(shown, bytes) else encode(shown), 200)
+
+    async def _delete_collection(self, call: Call, request: Request) -> Response:
+        body = read_body(request.body, request.headers.get("content-type", "")) if request.body else None
+        options = read_delete_options(call, body)
+        page = await list_page(
+            self._store, self._writer.collection(call.resource), call, self._selection(call)
+        )
+        for record in page.records:
+            call.namespace, call.name = record.namespace, record.name
+            try:
+                self._deleter.delete(call, options)
+            except ApiFailure as failure:
+                # Gone since the list: what was wanted.
+                if failure.code != 404:
+                    raise
+        return self._show_page(call, request, page)
+
+    def _serve_subresource(self, call: Call, request: Request) -> Response:
+        name, resource = call.subresource, call.resource
+        if name in _STREAMS and resource.plural in ("pods", "nodes", "services"):
+            raise not_implemented(f"{resource.qualified}/{name}")
+        if resource.kind == "Namespace" and name == "finalize":
+            if call.verb != "update":
+                raise method_not_allowed(call.verb, resource)
+            return self._show(call, request, self._subresources.finalize(call, self._body(request)))
+        try:
+            info = find_subresource(resource, name)
+        except KeyError:
+            raise unknown_route() from None
+        if call.verb not in info.verbs:
+            raise method_not_allowed(call.verb, resource)
+        match name:
+            case "status":
+                return self._status(call, request)
+            case "scale":
+                return self._reply(call, request, encode(self._scale(call, request)), 200)
+            case "binding":
+                return self._reply(
+                    call, request, encode(self._subresources.bind(call, self._body(request))), 201
+                )
+            case "eviction":
+                return self._reply(
+                    call, request, encode(self._subresources.evict(call, self._body(request))), 201
+                )
+        raise not_implemented(f"{resource.qualified}/{name}")
+
+    def _status(self, call: Call, request: Request) -> Response:
+        match call.verb:
+            case "get":
+                return self._get(call, request)
+            case "patch":
+                return self._show(call, request, self._patch(call, request))
+        record, _ = self._writer.update(call, self._body(request))
+        return self._show(call, request, record)
+
+    def _scale(self, call: Call, request: Request) -> Json:
+        if call.verb == "get":
+            return scale_of(self._writer.find(call))
+        if call.verb == "update":
+            return self._subresources.put_scale(call, self._body(request))
+        present = scale_of(self._writer.find(call))
+        return self._subresources.put_scale(call, self._change(call, request)(present))
+
+    def _body(self, request: Request) -> Any:
+        return read_body(request.body, request.headers.get("content-type", ""))
+
+    def _selection(self, call: Call) -> Selection:
+        collection: Collection = self._writer.collection(call.resource)
+        return parse_selection(
+            call.resource,
+            collection.field_names,
+            call.namespace,
+            call.options.get("labelSelector", ""),
+            call.options.get("fieldSelector", ""),
+        )
+
+    def _renderer(self, call: Call, request: Request, shapes: tuple[str, ...]) -> rendering.Renderer:
+        wanted = parse_accept(request.headers.get("accept", ""), shapes)
+        return rendering.Renderer(call.resource, wanted, self._clock, call.options.get("includeObject", ""))
+
+    def _show(self, call: Call, request: Request, record: Record, status: int = 200) -> Response:
+        body = self._renderer(call, request, rendering.ITEM_SHAPES).item(record.raw)
+        return self._reply(call, request, body, status)
+
+    def _show_page(self, call: Call, request: Request, page: Page) -> Response:
+        body = self._renderer(call, request, rendering.LIST_SHAPES).page(page)
+        return self._reply(call, request, body, 200)
+
+    def _reply(self, call: Call, request: Request, body: bytes, status: int) -> Response:
+        """Write an answer as JSON or YAML, with the call's warnings."""
+        headers = dict(_NO_CACHE)
+        if call.warnings:
+            texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in call.warnings[:10]]
+            headers["Warning"] = ", ".join(f'299 - "{text}"' for text in texts)
+        wanted: Wanted = parse_accept(request.headers.get("accept", ""), rendering.ANY_SHAPE)
+        if wanted.media == YAML:
+            return Response(status, write_yaml(body), YAML, headers)
+        return Response(status, body, headers=headers)

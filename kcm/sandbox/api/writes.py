@@ -1,0 +1,202 @@
+"""Create, update and patch.
+
+Each takes a `Call` and a document, applies the rules in the order of the real server, and
+commits at most once; nothing awaits in between, so no write can come between check and commit.
+Guarantees: a write that changes nothing keeps the resourceVersion and sends no event; dryRun
+does everything but commit. Deletion is `kcm.sandbox.api.deletion`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kcm.base.clock import Clock
+from kcm.base.rng import Rng
+from kcm.base.timestamps import format_time
+from kcm.sandbox.api import rules
+from kcm.sandbox.api.admission import Admission
+from kcm.sandbox.api.calls import Call
+from kcm.sandbox.api.errors import (
+    ApiFailure,
+    Json,
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    name_not_found_in_time,
+    not_found,
+)
+from kcm.sandbox.api.knowledge import apply_defaults, check_create, check_fields, check_status, check_update
+from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.store import Collection, Store
+from kcm.sandbox.api.views import from_stored, storage_group, to_stored
+from kcm.sandbox.schema.resources import ResourceInfo
+
+_NAME_TRIES = 8
+
+Change = Callable[[Json], Json]
+
+
+class Writer:
+    """The only part that stores new and changed objects."""
+
+    def __init__(self, store: Store, admission: Admission, clock: Clock, rng: Rng) -> None:
+        self._store = store
+        self._admission = admission
+        self._clock = clock
+        self._rng = rng
+
+    def collection(self, resource: ResourceInfo) -> Collection:
+        """Return where objects of the resource are stored."""
+        return self._store.collection(storage_group(resource), resource.plural)
+
+    def find(self, call: Call) -> Record:
+        """Return the object that the call names; 404 when it is absent."""
+        record = self.collection(call.resource).records.get(f"{call.namespace}/{call.name}")
+        if record is None:
+            raise not_found(call.resource, call.name)
+        return record
+
+    def create(self, call: Call, document: object) -> Record:
+        """Store a new object. A name in the call (PUT that creates) must be the object's."""
+        resource = call.resource
+        obj = rules.check_shape(resource, document)
+        call.warnings += check_fields(resource, obj, call.validation)
+        rules.check_namespace(resource, obj, call.namespace)
+        obj = to_stored(resource, obj)
+        collection = self.collection(resource)
+        self._choose_name(resource, collection, obj, call.namespace)
+        metadata = obj["metadata"]
+        if resource.namespaced:
+            self._admission.check_namespace(resource, call.namespace, metadata.get("name", ""))
+        rules.begin_life(resource, obj, format_time(self._clock.wall()), self._rng)
+        apply_defaults(resource.kind, obj)
+        check_create(resource, from_stored(resource, obj))
+        self._admission.complete(resource, obj)
+        old = collection.records.get(f"{call.namespace}/{metadata['name']}")
+        if old is not None:
+            if metadata.get("generateName"):
+                raise name_not_found_in_time(resource, metadata["name"])
+            raise already_exists(resource, old.name, deleting=old.deleting)
+        if call.dry_run:
+            return self._store.draft(collection, obj)
+        return self._store.put(collection, obj, None, call.cause)
+
+    def _choose_name(self, resource: ResourceInfo, collection: Collection, obj: Json, namespace: str) -> None:
+        metadata = obj["metadata"]
+        if metadata.get("name"):
+            return
+        base = metadata.get("generateName")
+        if not base:
+            cause = {
+                "reason": "FieldValueRequired",
+                "message": "Required value: name or generateName is required",
+                "field": "metadata.name",
+            }
+            raise invalid(resource, "", (cause,))
+        for _ in range(_NAME_TRIES):
+            metadata["name"] = rules.generated_name(base, self._rng)
+            if f"{namespace}/{metadata['name']}" not in collection.records:
+                return
+
+    def update(self, call: Call, document: object) -> tuple[Record, bool]:
+        """Put an object in the place of the stored one. Return it and whether it is new."""
+        new = rules.check_shape(call.resource, document)
+        call.warnings += check_fields(call.resource, new, call.validation)
+        if new["metadata"].setdefault("name", call.name) != call.name:
+            raise bad_request(
+                f"the name of the object ({new['metadata']['name']}) does not match the name on the URL ({call.name})"
+            )
+        rules.check_namespace(call.resource, new, call.namespace)
+        collection = self.collection(call.resource)
+        if f"{call.namespace}/{call.name}" not in collection.records:
+            if call.subresource or call.resource.kind not in rules.CREATED_BY_UPDATE:
+                raise not_found(call.resource, call.name)
+            # A version in the body says that it was read before: then its absence is news.
+            if new["metadata"].get("resourceVersion"):
+                raise not_found(call.resource, call.name)
+            return self.create(call, new), True
+        if not call.subresource and not new["metadata"].get("resourceVersion"):
+            _require_version(call.resource, call.name)
+        return self.replace(call, lambda _: new), False
+
+    def replace(self, call: Call, change: Change) -> Record:
+        """Store what `change` makes of the present object (given as a copy)."""
+        resource, collection = call.resource, self.collection(call.resource)
+        record = self.find(call)
+        old = from_stored(resource, record.copy())
+        # Defaults write into what a patch left alone, so only a status write may share parts with `old`.
+        document = old if call.subresource == "status" else from_stored(resource, record.copy())
+        new = rules.check_shape(resource, change(document))
+        _check_identity(resource, call, new, record)
+        rules.keep_system_metadata(new, old)
+        if call.subresource == "status":
+            new = rules.only_status(resource, new, old)
+            check_status(resource, new, old)
+        elif call.subresource in ("", "scale"):
+            rules.keep_status(resource, new, old)
+            apply_defaults(resource.kind, new)
+            check_update(resource, new, old)
+            _check_finalizers(resource, new, old)
+            rules.count_generation(resource, new, old)
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        if new == old:
+            return record
+        stored = to_stored(resource, new)
+        if call.dry_run:
+            return self._store.draft(collection, stored)
+        if _may_go(resource, stored):
+            return self._store.remove(collection, record, call.cause, stored)
+        return self._store.put(collection, stored, record, call.cause)
+
+
+def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Record) -> None:
+    """Raise 409 when the document speaks of another object or another version than the stored one."""
+    metadata = new["metadata"]
+    if metadata.get("name") != record.name:
+        raise bad_request(
+            f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({call.name})"
+        )
+    uid, version = metadata.get("uid"), metadata.get("resourceVersion")
+    if uid and uid != record.uid:
+        raise conflict(
+            resource,
+            record.name,
+            f"StorageError: invalid object, Code: 4, Key: {record.key}, ResourceVersion: 0, AdditionalErrorMsg: "
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {record.uid}",
+        )
+    if version and version != str(record.version):
+        raise conflict(resource, record.name)
+
+
+def _require_version(resource: ResourceInfo, name: str) -> None:
+    if resource.kind not in rules.VERSION_REQUIRED:
+        return
+    cause = {
+        "reason": "FieldValueInvalid",
+        "message": "Invalid value: 0: must be specified for an update",
+        "field": "metadata.resourceVersion",
+    }
+    raise invalid(resource, name, (cause,))
+
+
+def _check_finalizers(resource: ResourceInfo, new: Json, old: Json) -> None:
+    """An object that is being deleted takes no new finalizers."""
+    if "deletionTimestamp" not in old["metadata"]:
+        return
+    added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+    if added:
+        message = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+        cause = {"reason": "FieldValueForbidden", "message": message, "field": "metadata.finalizers"}
+        failure: ApiFailure = invalid(resource, old["metadata"]["name"], (cause,))
+        raise failure
+
+
+def _may_go(resource: ResourceInfo, obj: Json) -> bool:
+    """Say whether an object that was being deleted has nothing left that holds it."""
+    metadata = obj["metadata"]
+    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    return resource.kind != "Namespace" or not (obj.get("spec") or {}).get("finalizers")
