@@ -12,24 +12,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kcm.base.errors import TerminalError
     from kcm.cache.replica import Cache
+    from kcm.client.errors import (
+        AlreadyExists,
+        ApiError,
+        Conflict,
+        Invalid,
+        NamespaceTerminating,
+        NotFound,
+        TooManyRequests,
+    )
     from kcm.objects.resource import Key
     from kcm.runtime.context import Context
     from kcm.runtime.controller import Controller
-    from kcm.runtime.plan import Outcome, Plan
+    from kcm.runtime.plan import Action, Create, Delete, Outcome, Pace, Plan
     from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
     from kcm.runtime.watches import owns, primary, watches
 
 __all__ = [
+    "Action",
+    "AlreadyExists",
+    "ApiError",
     "Cache",
+    "Conflict",
     "Context",
     "Controller",
+    "Create",
+    "Delete",
     "Done",
+    "Invalid",
     "Key",
+    "NamespaceTerminating",
+    "NotFound",
     "Outcome",
+    "Pace",
     "Plan",
     "RequeueAfter",
     "Result",
     "TerminalError",
+    "TooManyRequests",
     "Waiting",
     "owns",
     "primary",
@@ -39,16 +59,27 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Action": "kcm.runtime.plan",
+    "AlreadyExists": "kcm.client.errors",
+    "ApiError": "kcm.client.errors",
     "Cache": "kcm.cache.replica",
+    "Conflict": "kcm.client.errors",
     "Context": "kcm.runtime.context",
     "Controller": "kcm.runtime.controller",
+    "Create": "kcm.runtime.plan",
+    "Delete": "kcm.runtime.plan",
     "Done": "kcm.runtime.result",
+    "Invalid": "kcm.client.errors",
     "Key": "kcm.objects.resource",
+    "NamespaceTerminating": "kcm.client.errors",
+    "NotFound": "kcm.client.errors",
     "Outcome": "kcm.runtime.plan",
+    "Pace": "kcm.runtime.plan",
     "Plan": "kcm.runtime.plan",
     "RequeueAfter": "kcm.runtime.result",
     "Result": "kcm.runtime.result",
     "TerminalError": "kcm.base.errors",
+    "TooManyRequests": "kcm.client.errors",
     "Waiting": "kcm.runtime.result",
     "owns": "kcm.runtime.watches",
     "primary": "kcm.runtime.watches",

@@ -8,7 +8,7 @@ from kcm.objects.conditions import Condition
 from kcm.objects.events import ObjectReference
 from kcm.objects.metadata import Metadata, ObjectMeta, OwnerReference
 from kcm.objects.owners import controller_of, owned_by, owner_reference
-from kcm.objects.pods import Pod, PodTemplate
+from kcm.objects.pods import NewPod, NewPodMeta, Pod, PodTemplate
 from kcm.objects.replicasets import ReplicaSet
 from kcm.objects.resource import Key, Resource, ResourceType, Spec
 from kcm.objects.selectors import LabelSelector, Selector
@@ -19,6 +19,8 @@ __all__ = [
     "Key",
     "LabelSelector",
     "Metadata",
+    "NewPod",
+    "NewPodMeta",
     "ObjectMeta",
     "ObjectReference",
     "OwnerReference",

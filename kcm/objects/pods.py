@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from kcm.objects.conditions import Condition
-from kcm.objects.metadata import Metadata, Spec
+from kcm.objects.metadata import Metadata, ObjectMeta, Spec
 from kcm.objects.resource import Resource
 
 
@@ -80,3 +80,18 @@ class PodTemplate(Spec, frozen=True):
 
     metadata: TemplateMeta = TemplateMeta()
     spec: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class NewPodMeta(ObjectMeta, frozen=True, kw_only=True):
+    """Metadata of a pod to be created: its name is chosen, `generateName` only tells from what."""
+
+    generate_name: str = ""
+
+
+class NewPod(Resource[msgspec.Raw], frozen=True, kw_only=True):
+    """A pod to be created from a template: the spec travels whole."""
+
+    api, kind, plural = "v1", "Pod", "pods"
+
+    metadata: NewPodMeta
+    spec: msgspec.Raw

@@ -1,0 +1,101 @@
+"""The ReplicaSet controller: keeps as many pods as were asked for.
+
+One reconcile claims (releases, adopts), scales, tells, and writes the status, in this order; an
+error in claiming ends it before anything is counted (reference: workloads 1.2). Instead of
+expectations it relies on the runtime: the replica holds every own write, creates cannot
+duplicate, deletes hold only for what was seen (DESIGN §2). Guarantees that no orphan is adopted
+before the replica set was read live in the same pass. Holds no state, knows no Deployment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from controllers.replicaset.census import Census
+from controllers.replicaset.claims import (
+    adoptable,
+    adoptions,
+    claim_error,
+    reason_not_to_adopt,
+    releases,
+    strays,
+)
+from controllers.replicaset.decide import decide
+from controllers.replicaset.observe import Seen, count, look, selector_of
+from controllers.replicaset.report import events, scaling_error, scaling_failure
+from controllers.replicaset.status import status_plan
+from kcm import Controller, Done, Invalid, NotFound, Outcome, RequeueAfter, Waiting, owns, primary
+from kcm.objects import Pod, ReplicaSet
+
+if TYPE_CHECKING:
+    from kcm import Cache, Context, Key, Result
+
+
+class ReplicaSetController(Controller[ReplicaSet, Seen]):
+    """Creates, deletes, adopts and releases pods, and counts them."""
+
+    name = "replicaset"
+    aliases: ClassVar[tuple[str, ...]] = ("replicaset-controller", "replicaset")
+    watches = primary(ReplicaSet), owns(Pod, adopts=selector_of)
+
+    def observe(self, cache: Cache, key: Key) -> Seen | None:
+        return look(cache, key)
+
+    async def reconcile(self, ctx: Context, seen: Seen) -> Result:
+        ours, orphans = strays(seen), adoptable(seen)
+        if ours or orphans:
+            if obstacle := await _claim(ctx, seen.replica_set, ours, orphans):
+                return obstacle
+            again = look(ctx.cache, ctx.key)
+            if again is None:
+                return Done()
+            seen = again
+
+        plan = decide(seen, ctx.now())
+        outcome = await ctx.apply(plan)
+        census = count(ctx.cache, seen) if plan else seen.census
+        counted_at = ctx.now()
+        await _tell(ctx, seen.replica_set, census, outcome, counted_at)
+        if plan.recheck_in is not None and not outcome.failed:
+            return RequeueAfter(plan.recheck_in)
+        return _next_look(seen.replica_set, census, counted_at, ctx.now())
+
+
+async def _claim(
+    ctx: Context, replica_set: ReplicaSet, ours: list[Pod], orphans: list[Pod]
+) -> Waiting | None:
+    """Release and adopt; all are tried. What keeps the pass from going on is returned or raised."""
+    released = await ctx.apply(releases(replica_set, ours))
+    adopted = Outcome()
+    if orphans:
+        live = await ctx.live(ReplicaSet, replica_set.key)
+        if reason := reason_not_to_adopt(replica_set, live):
+            return Waiting(reason)
+        adopted = await ctx.apply(adoptions(replica_set, orphans))
+    # A pod that is gone, or was replaced by another (422: its uid cannot change), is released.
+    error = claim_error(released, NotFound, Invalid) or claim_error(adopted, NotFound)
+    if error:
+        raise error
+    return None
+
+
+async def _tell(
+    ctx: Context, replica_set: ReplicaSet, census: Census, outcome: Outcome, now: datetime
+) -> None:
+    """Emit the events and write the status; then raise what went wrong, scaling before status."""
+    status = status_plan(replica_set, census, scaling_failure(outcome), now)
+    written = await ctx.apply(events(replica_set, outcome) + status)
+    if error := scaling_error(outcome) or claim_error(written, NotFound):
+        raise error
+
+
+def _next_look(replica_set: ReplicaSet, census: Census, counted_at: datetime, now: datetime) -> Result:
+    """Return when a ready pod becomes available by mere waiting (reference: workloads 1.2 step 11)."""
+    seconds = replica_set.spec.min_ready_seconds
+    if seconds == 0 or census.ready == census.available(seconds, counted_at):
+        return Done()
+    rest = census.next_available_in(seconds, counted_at)
+    if rest is None:
+        return RequeueAfter(float(seconds))
+    return RequeueAfter(max(0.0, rest - (now - counted_at).total_seconds()))
