@@ -2,6 +2,7 @@
 
 from kcm.sandbox.cluster.behaviour import Pace
 from kcm.sandbox.cluster.cluster import Cluster, ClusterSettings
+from kcm.sandbox.cluster.narrator import Narrator
 from kcm.sandbox.cluster.nodes import NodeShape
 
-__all__ = ["Cluster", "ClusterSettings", "NodeShape", "Pace"]
+__all__ = ["Cluster", "ClusterSettings", "Narrator", "NodeShape", "Pace"]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kcm.base.errors import KcmError
-from kcm.serving.http import Handler, Request, Response
+from kcm.serving.http import ConnectionLost, Handler, Request, Response
 
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
@@ -31,7 +31,7 @@ _read_status = msgspec.json.Decoder(_Reason).decode
 
 
 class Refused(KcmError):
-    """The API server said no. `code` is the HTTP status, `reason` the Status's reason."""
+    """The API server said no. `code` is the HTTP status (0: no answer), `reason` the Status's reason."""
 
     def __init__(self, what: str, code: int, reason: str, message: str) -> None:
         self.code = code
@@ -83,9 +83,11 @@ class Api:
 
     async def _send(self, method: str, path: str, body: bytes, kind: str, query: dict[str, str]) -> Response:
         headers = {**self._headers, "content-type": kind} if kind else self._headers
-        return await self._handler(
-            Request(method=method, path=path, query=tuple(query.items()), headers=headers, body=body)
-        )
+        request = Request(method=method, path=path, query=tuple(query.items()), headers=headers, body=body)
+        try:
+            return await self._handler(request)
+        except ConnectionLost as error:
+            raise Refused(f"{method} {path}", 0, "ConnectionLost", str(error)) from error
 
 
 def _refusal(what: str, code: int, body: bytes) -> Refused:

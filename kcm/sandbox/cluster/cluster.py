@@ -2,21 +2,24 @@
 
 `Cluster` wires them: one follower of pods and one of nodes tell everybody. Guarantees: talks
 to the API server only through its handler, in process; runs in virtual time; with no nodes
-there is no scheduler and no kubelet at all. For development and tests only.
+there is no scheduler and no kubelet at all, and nothing is followed unless it is narrated.
+For development and tests only.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.cluster.behaviour import Pace
 from kcm.sandbox.cluster.calls import Api
 from kcm.sandbox.cluster.eventlog import EventLog
-from kcm.sandbox.cluster.follow import Follower, Sink
+from kcm.sandbox.cluster.follow import Follower
 from kcm.sandbox.cluster.kubelet import Kubelet
+from kcm.sandbox.cluster.narrator import Narrator, WorkloadView
 from kcm.sandbox.cluster.nodes import Heartbeats, NodeShape, SimulatedNode
 from kcm.sandbox.cluster.scheduler import Scheduler
 from kcm.sandbox.cluster.views import NodeView, PodView
@@ -42,22 +45,29 @@ class Cluster:
             raise ValueError(f"nodes: {settings.nodes} is not between 0 and {MOST_NODES}")
         self.nodes = tuple(SimulatedNode(index, settings.shape) for index in range(settings.nodes))
         self._clock = clock
-        self._kubelet_api = Api(handler, "kubelet")
+        self._api = Api(handler, "kubelet")
         scheduler_api = Api(handler, "kube-scheduler")
-        self.events = EventLog(self._kubelet_api, clock, rng)
-        self._heartbeats = Heartbeats(self._kubelet_api, self.nodes, clock)
-        self._pods = Follower(self._kubelet_api, "/api/v1/pods", PodView, clock)
+        self.events = EventLog(self._api, clock, rng)
+        self._heartbeats = Heartbeats(self._api, self.nodes, clock)
+        self._pods = Follower(self._api, "/api/v1/pods", PodView, clock)
         self._node_views = Follower(scheduler_api, "/api/v1/nodes", NodeView, clock)
+        self._workloads: list[Follower[WorkloadView]] = []
         self._scheduler = Scheduler(scheduler_api, self.events, clock)
         by_name = {node.name: node for node in self.nodes}
-        self._kubelet = Kubelet(self._kubelet_api, by_name, settings.pace, self.events, clock, rng)
-        self._node_views.tell(self._scheduler.node_changed)
-        self._pods.tell(self._scheduler.pod_changed)
-        self._pods.tell(self._kubelet.pod_changed)
+        self._kubelet = Kubelet(self._api, by_name, settings.pace, self.events, clock, rng)
+        if self.nodes:
+            self._node_views.tell(self._scheduler.node_changed)
+            self._pods.tell(self._scheduler.pod_changed)
+            self._pods.tell(self._kubelet.pod_changed)
 
-    def tell_pods(self, sink: Sink[PodView]) -> None:
-        """Let somebody else see every change of a pod too. To be called before `run`."""
-        self._pods.tell(sink)
+    def narrate(self, narrator: Narrator) -> None:
+        """Let the narrator see what happens. To be called before `run`."""
+        self._pods.tell(narrator.pod_changed)
+        self._node_views.tell(narrator.node_changed)
+        for kind in ("replicaset", "deployment"):
+            follower = Follower(self._api, f"/apis/apps/v1/{kind}s", WorkloadView, self._clock)
+            follower.tell(partial(narrator.workload_changed, kind))
+            self._workloads.append(follower)
 
     async def register(self) -> None:
         """Create the nodes; the cluster can be used when this returns."""
@@ -65,13 +75,15 @@ class Cluster:
             await self._heartbeats.register()
 
     async def run(self) -> None:
-        """Run until cancelled. `register` comes first."""
-        if not self.nodes:
-            return
+        """Run until cancelled, or return at once when there is nothing to do. `register` comes first."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._node_views.run())
-            group.create_task(self._pods.run())
-            group.create_task(self._scheduler.run())
-            group.create_task(self._kubelet.run())
-            group.create_task(self._heartbeats.run())
-            group.create_task(self.events.run())
+            if self._pods.followed:
+                group.create_task(self._node_views.run())
+                group.create_task(self._pods.run())
+            for follower in self._workloads:
+                group.create_task(follower.run())
+            if self.nodes:
+                group.create_task(self._scheduler.run())
+                group.create_task(self._kubelet.run())
+                group.create_task(self._heartbeats.run())
+                group.create_task(self.events.run())

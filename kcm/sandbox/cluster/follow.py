@@ -18,6 +18,7 @@ import msgspec
 
 from kcm.base.clock import Clock
 from kcm.sandbox.cluster.calls import Api, Refused
+from kcm.serving.http import ConnectionLost
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.follow")
@@ -92,6 +93,11 @@ class Follower(Generic[V]):
         self._read = msgspec.json.Decoder(view).decode
         self._read_line = msgspec.json.Decoder(_Line).decode
 
+    @property
+    def followed(self) -> bool:
+        """Say whether anybody wants to be told."""
+        return bool(self._sinks)
+
     def tell(self, sink: Sink[V]) -> None:
         """Add a sink. To be called before `run`."""
         self._sinks.append(sink)
@@ -124,9 +130,12 @@ class Follower(Generic[V]):
 
     async def _watch(self) -> None:
         stream = await self._api.watch(self._path, resourceVersion=self._version, allowWatchBookmarks="true")
-        async with aclosing(stream):
-            async for line in _lines(stream):
-                self._receive(self._read_line(line))
+        try:
+            async with aclosing(stream), aclosing(_lines(stream)) as lines:
+                async for line in lines:
+                    self._receive(self._read_line(line))
+        except ConnectionLost:
+            log.debug("watch cut", path=self._path)
 
     def _receive(self, line: _Line) -> None:
         if line.type == "ERROR":

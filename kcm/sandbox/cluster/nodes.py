@@ -62,7 +62,6 @@ class Heartbeats:
 
     async def register(self) -> None:
         """Create the nodes and their leases; Refused when the server will not have them."""
-        await self._ensure("/api/v1/namespaces", _namespace())
         for node in self._nodes:
             await self._ensure("/api/v1/nodes", self._node(node))
             await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": self._status(node)})
@@ -180,7 +179,3 @@ class Heartbeats:
                 "renewTime": format_micro_time(self._clock.wall()),
             },
         }
-
-
-def _namespace() -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-node-lease"}}
