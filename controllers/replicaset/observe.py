@@ -57,14 +57,14 @@ def look(cache: Cache, key: Key) -> Seen | None:
     if replica_set is None:
         return None
     selector = checked_selector(replica_set)
-    owned = tuple(cache.controlled_by(Pod, replica_set.metadata.uid))
+    owned = _owned(cache, replica_set)
     census = take_census(owned, selector, replica_set.spec.template.metadata.labels)
     too_many = 0 <= replica_set.spec.replicas < len(census.active)
     return Seen(
         replica_set=replica_set,
         selector=selector,
         owned=owned,
-        orphans=tuple(cache.orphans(Pod, key.namespace)),
+        orphans=cache.orphans(Pod, key.namespace),
         census=census,
         taken=lambda name: cache.get(Pod, Key(key.namespace, name)) is not None,
         crowding=_crowding(cache, replica_set) if too_many and replica_set.spec.replicas else {},
@@ -74,8 +74,8 @@ def look(cache: Cache, key: Key) -> Seen | None:
 def count(cache: Cache, seen: Seen) -> Census:
     """Return the census after own writes, by the spec that they followed."""
     replica_set = seen.replica_set
-    owned = cache.controlled_by(Pod, replica_set.metadata.uid)
-    return take_census(owned, seen.selector, replica_set.spec.template.metadata.labels)
+    labels = replica_set.spec.template.metadata.labels
+    return take_census(_owned(cache, replica_set), seen.selector, labels)
 
 
 def selector_of(replica_set: ReplicaSet) -> Selector | None:
@@ -105,6 +105,16 @@ def checked_selector(replica_set: ReplicaSet) -> Selector:
     if selector is None:
         raise TerminalError(f"replicaset {replica_set.key}: spec.selector selects nothing valid: correct it")
     return selector
+
+
+def _owned(cache: Cache, replica_set: ReplicaSet) -> tuple[Pod, ...]:
+    """Return the pods that name the replica set as controller, from its own namespace only.
+
+    Owners never reach across namespaces: a pod elsewhere that claims so is not ours to count.
+    """
+    namespace = replica_set.metadata.namespace
+    pods = cache.controlled_by(Pod, replica_set.metadata.uid)
+    return tuple([pod for pod in pods if pod.metadata.namespace == namespace])
 
 
 def _crowding(cache: Cache, replica_set: ReplicaSet) -> Mapping[str, int]:
