@@ -19,8 +19,7 @@ from kcm.base.errors import ConfigurationError
 from kcm.base.rng import Rng
 from kcm.cache.feed import Changes, FeedData, Progress, ReplaceBegin, ReplaceEnd, ReplaceItems
 from kcm.client.api import ApiClient, Timeouts
-from kcm.client.credentials import Credentials
-from kcm.client.limiter import TokenBucket
+from kcm.client.limiter import token_bucket
 from kcm.client.transport import Transport
 from kcm.host.credentials import FedCredentials
 from kcm.host.freshness import FeedFreshness
@@ -167,17 +166,15 @@ class HostAgent:
         self, configure: Configure, task: ControllerTask, transport: Transport
     ) -> Callable[[str], ApiClient]:
         def make(component: str) -> ApiClient:
-            limiter = TokenBucket(task.qps, task.burst, self._clock) if task.qps > 0 else None
             return ApiClient(
                 transport,
                 user_agent=f"{configure.user_agent}/{component}",
-                credentials=self._credentials,
-                limiter=limiter,
+                limiter=token_bucket(task.qps, task.burst, self._clock),
                 guard=self._fence.check,
                 metrics=self._metrics,
                 clock=self._clock,
                 rng=self._rng,
-                timeouts=Timeouts(request=configure.request_timeout),
+                timeouts=Timeouts(configure.read_timeout, configure.write_timeout),
             )
 
         return make
@@ -222,6 +219,3 @@ class HostAgent:
 
     def _send(self, message: ToManager | Any) -> None:
         self._send_bytes(encode(message))
-
-
-__all__ = ["Credentials", "HostAgent", "decode_to_host"]

@@ -18,7 +18,7 @@ from kcm.client.credentials import Credentials
 from kcm.objects.resource import ResourceType
 
 MOST_WATCHES = 256
-LONGEST_REASON = 2048
+MOST_BARRIERS = 1024
 
 
 class ControllerTask(msgspec.Struct, frozen=True):
@@ -42,7 +42,8 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
     user_agent: str
     controllers: tuple[ControllerTask, ...]
     credentials: Credentials
-    request_timeout: float
+    read_timeout: float
+    write_timeout: float
     connections: int
     resync_period: float
     log_level: str

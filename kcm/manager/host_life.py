@@ -3,7 +3,8 @@
     Waiting ──due──▶ Starting ──declared──▶ Filling ──synced──▶ Ready ──promoted──▶ Leading
        ▲                │ too late            │ silent            │ silent           │ silent
        └──── gone ──────┴─────────────────────┴───────────────────┴──────────────────┘
-    any ──stop asked──▶ Stopping ──gone──▶ Ended          any ──refused──▶ Refused
+    Leading ──demoted──▶ Demoted ──gone──▶ Waiting        any ──refused──▶ Refused
+    any ──stop asked──▶ Stopping ──gone──▶ Ended
 
 `step` decides; the supervisor launches, kills and listens. Guarantees: a successor is launched
 only after `Gone`, which the launcher sends when the process has been reaped, so that no two
@@ -70,6 +71,12 @@ class Leading(msgspec.Struct, frozen=True):
     failures: int
 
 
+class Demoted(msgspec.Struct, frozen=True):
+    """The Lease is lost: killed, to come back as a standby."""
+
+    failures: int
+
+
 class Stopping(msgspec.Struct, frozen=True):
     """Asked to stop; killed at `until`."""
 
@@ -87,7 +94,7 @@ class Ended(msgspec.Struct, frozen=True):
     """It has stopped as asked."""
 
 
-State = Waiting | Starting | Filling | Ready | Leading | Stopping | Refused | Ended
+State = Waiting | Starting | Filling | Ready | Leading | Demoted | Stopping | Refused | Ended
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -110,6 +117,10 @@ class Promoted(msgspec.Struct, frozen=True):
     """The host was told to lead."""
 
 
+class DemotedNow(msgspec.Struct, frozen=True):
+    """The Lease was lost."""
+
+
 class RefusedNow(msgspec.Struct, frozen=True):
     """The host has refused its configuration."""
 
@@ -128,7 +139,7 @@ class StopAsked(msgspec.Struct, frozen=True):
     grace: float
 
 
-Input = Tick | Heard | Declared | SyncedNow | Promoted | RefusedNow | Gone | StopAsked
+Input = Tick | Heard | Declared | SyncedNow | Promoted | DemotedNow | RefusedNow | Gone | StopAsked
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -164,6 +175,12 @@ def step(state: State, input: Input, now: float, settings: LifeSettings) -> tupl
         case Promoted():
             return (
                 (Leading(now, state.since, state.failures), ()) if isinstance(state, Ready) else (state, ())
+            )
+        case DemotedNow():
+            return (
+                (Demoted(state.failures), (Kill("the Lease was lost"),))
+                if isinstance(state, Leading)
+                else (state, ())
             )
         case RefusedNow(reason):
             return Refused(reason), ()
@@ -206,6 +223,8 @@ def _gone(state: State, now: float, settings: LifeSettings) -> State:
             )
             # The first death is answered at once: a crash must not cost a leader a second.
             return Waiting(now + (wait if state.failures else 0.0), state.failures + 1)
+        case Demoted(failures):
+            return Waiting(now, failures)
         case Stopping():
             return Ended()
         case _:
@@ -218,6 +237,8 @@ def _stop(state: State, grace: float, now: float) -> tuple[State, tuple[Output, 
             return Ended(), ()
         case Stopping():
             return state, ()
+        case Demoted():
+            return Stopping(now + KILL_PATIENCE_SECONDS, True), ()
         case Starting():
             return Stopping(now + KILL_PATIENCE_SECONDS, True), (Kill("asked to stop while starting"),)
         case _:

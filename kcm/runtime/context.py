@@ -15,7 +15,7 @@ import msgspec
 from kcm.base.clock import Clock
 from kcm.cache.replica import Cache
 from kcm.client.api import ApiClient
-from kcm.client.errors import NotFound
+from kcm.client.errors import ApiError, NotFound
 from kcm.client.transport import Unanswered
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier
@@ -49,7 +49,7 @@ class Context:
             return Outcome()
         outcome = await self._applier.apply(plan)
         for failure in outcome.failed:
-            if isinstance(failure.error, Unanswered) and (resource := _resource_of(failure.action)):
+            if _may_have_acted(failure.error) and (resource := _resource_of(failure.action)):
                 self.unsettled.add(resource)
         return outcome
 
@@ -60,6 +60,11 @@ class Context:
         except NotFound:
             return None
         return msgspec.json.decode(answer, type=type_)
+
+
+def _may_have_acted(error: Exception) -> bool:
+    """Say whether the server may have done what it was asked, although it did not say so."""
+    return isinstance(error, Unanswered) or (isinstance(error, ApiError) and error.may_have_acted)
 
 
 def _resource_of(action: Action) -> ResourceType | None:

@@ -3,8 +3,8 @@
 Implements `kcm.client.transport.Transport`, so that the real client, reflector and controllers
 run against the sandbox in virtual time. Guarantees the same distinction as the real one: what
 the guard refuses never arrives; a time-out or a connection that the sandbox drops is
-`Unanswered`. `crash_after` makes the loop's process "die" right behind its n-th write, which
-is how crash tests cut a run between any two writes. Owns nothing but its counters.
+`Unanswered`. `after_write` may say that the caller died right behind a write, which is how
+crash tests cut a run between any two writes. Owns nothing but its counters.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _WRITES = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
 class LoopbackTransport:
-    """Carries requests to a handler. `after_write` is called behind every write that was answered."""
+    """Carries requests to a handler. `after_write` is called behind every write; True: the caller is dead."""
 
-    def __init__(self, server: Server, after_write: Callable[[Request], None] | None = None) -> None:
+    def __init__(self, server: Server, after_write: Callable[[Request], bool] | None = None) -> None:
         self._server = server
         self._after_write = after_write
         self._closed = False
@@ -39,8 +39,9 @@ class LoopbackTransport:
         body = answer.body
         if not isinstance(body, bytes):
             body = b"".join([chunk async for chunk in body])
-        if self._after_write is not None and request.method in _WRITES:
-            self._after_write(request)
+        if self._after_write is not None and request.method in _WRITES and self._after_write(request):
+            # The caller has died: it never sees the answer.
+            await asyncio.get_running_loop().create_future()
         return Response(answer.status, _lower(answer), body)
 
     @asynccontextmanager

@@ -1,0 +1,246 @@
+"""The daemon: every part in its place, started and stopped in order.
+
+Start: pages → credentials → informers → hosts → election; workers start when the Lease is won.
+Stop: the election is told to resign, which ends the workers, then releases the Lease; then
+hosts, informers, pages. Guarantees: one task group holds every task; when `run` returns no
+process of ours is left. A part that fails with an error nobody handles ends the daemon: better
+a restart than half a daemon. Owns the wiring and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from kcm import __version__
+from kcm.base.backoff import Backoff
+from kcm.base.clock import Clock
+from kcm.base.errors import ConfigurationError
+from kcm.base.rng import Rng
+from kcm.cache.projection import Projection
+from kcm.cache.reflector import Reflector
+from kcm.cache.store import Store
+from kcm.cache.watchspec import WatchSpec
+from kcm.client.api import ApiClient, Timeouts
+from kcm.client.credentials import CredentialSource
+from kcm.client.transport import Transport
+from kcm.config.schema import Configuration
+from kcm.election.access import ApiLease
+from kcm.election.elector import Elector
+from kcm.election.metrics import ElectionMetrics
+from kcm.election.settings import ElectionSettings
+from kcm.host.messages import Configure, ControllerTask
+from kcm.manager.credentials import CredentialKeeper
+from kcm.manager.host_life import LifeSettings
+from kcm.manager.hosts import HostSupervisor
+from kcm.manager.informers import Informers
+from kcm.manager.launcher import HostLauncher
+from kcm.manager.leadership import Leadership, Solo
+from kcm.manager.observatory import Observatory
+from kcm.objects.resource import Key
+from kcm.serving.http import HttpServer
+from kcm.telemetry.exposition import Exposition
+from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
+
+Connect = Callable[[CredentialSource, int], Transport]
+
+LEASE_CONNECTIONS = 2
+
+log = logger("manager")
+
+
+class Manager:
+    """One daemon. `controllers` maps the name of each enabled controller to "module:Class"."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        controllers: Mapping[str, str],
+        identity: str,
+        source: CredentialSource,
+        connect: Connect,
+        launcher: HostLauncher,
+        clock: Clock,
+        rng: Rng,
+    ) -> None:
+        self._configuration = configuration
+        self._controllers = controllers
+        self._identity = identity
+        self._connect = connect
+        self._clock = clock
+        self._rng = rng
+        self._metrics = Metrics()
+        self._exposition = Exposition()
+        self._exposition.own(self._metrics)
+        self._credentials = CredentialKeeper(source, clock)
+        self._user_agent = f"kcm/{__version__}"
+        self._watching = self._client("informers", connect(source, configuration.client.max_connections))
+        self._informers = Informers(self._reflector, clock)
+        self.hosts = tuple(self._supervisor(name, tasks, launcher) for name, tasks in self._tasks().items())
+        self._leadership = Leadership(self.hosts, configuration.hosts.stop_grace)
+        self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS))
+        self._observatory = Observatory(
+            configuration, identity, self.hosts, self._informers, self._elector, self._exposition, clock
+        )
+        self.port = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. ConfigurationError when a controller refuses its configuration."""
+        server = HttpServer(self._observatory.handle)
+        await self._serve(server)
+        try:
+            await self._credentials.load()
+            async with asyncio.TaskGroup() as tasks:
+                informers = tasks.create_task(self._informers.run())
+                keeper = tasks.create_task(self._credentials.run(self.hosts))
+                watchdog = tasks.create_task(self._observatory.run())
+                async with asyncio.TaskGroup() as hosts:
+                    for host in self.hosts:
+                        hosts.create_task(host.run())
+                    election = hosts.create_task(self._elector.run(self._leadership))
+                    await self._wait(stop, election)
+                    await self._stop(election)
+                for task in (informers, keeper, watchdog):
+                    task.cancel()
+        finally:
+            await server.stop()
+        for host in self.hosts:
+            if host.refusal:
+                raise ConfigurationError("configuration", *host.refusal)
+
+    async def _serve(self, server: HttpServer) -> None:
+        serving = self._configuration.serving
+        if not serving.enabled:
+            return
+        try:
+            self.port = await server.start(serving.address, serving.port)
+        except OSError as error:
+            reason = f"cannot listen on {serving.address}:{serving.port}: {error.strerror or error}"
+            raise ConfigurationError("configuration", "serving.port", reason) from error
+        log.info("serving", address=serving.address, port=self.port)
+
+    async def _wait(self, stop: asyncio.Event, election: asyncio.Task[None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            reasons = [
+                tasks.create_task(stop.wait()),
+                *(tasks.create_task(host.refused.wait()) for host in self.hosts),
+            ]
+            await asyncio.wait((*reasons, election), return_when=asyncio.FIRST_COMPLETED)
+            for reason in reasons:
+                reason.cancel()
+
+    async def _stop(self, election: asyncio.Task[None]) -> None:
+        log.info("stopping")
+        self._leadership.stopping = True
+        self._observatory.stopping = True
+        if not election.done():
+            await self._elector.resign()
+        for host in self.hosts:
+            host.stop(self._configuration.hosts.stop_grace)
+
+    def _tasks(self) -> Mapping[str, tuple[ControllerTask, ...]]:
+        """Return the controllers of each host: those that name the same process share one."""
+        hosts: dict[str, tuple[ControllerTask, ...]] = {}
+        for name, implementation in self._controllers.items():
+            section = self._configuration.controller(name)
+            task = ControllerTask(
+                name=name,
+                implementation=implementation,
+                workers=section.workers,
+                qps=section.qps or 0.0,
+                burst=section.burst or 1,
+                max_backoff=section.max_backoff,
+                reconcile_timeout=section.reconcile_timeout,
+                settings=msgspec.Raw(msgspec.json.encode(section.settings)),
+            )
+            host = section.process or name
+            hosts[host] = (*hosts.get(host, ()), task)
+        return hosts
+
+    def _supervisor(
+        self, name: str, tasks: tuple[ControllerTask, ...], launcher: HostLauncher
+    ) -> HostSupervisor:
+        configuration = self._configuration
+        hosts = configuration.hosts
+
+        def configure(epoch: int) -> Configure:
+            return Configure(
+                host=name,
+                epoch=epoch,
+                user_agent=self._user_agent,
+                controllers=tasks,
+                credentials=self._credentials.current,
+                read_timeout=configuration.client.read_timeout,
+                write_timeout=configuration.client.write_timeout,
+                connections=configuration.client.max_connections,
+                resync_period=configuration.cache.resync_period,
+                log_level=configuration.logging.level,
+                log_format=configuration.logging.format,
+                heartbeat_period=hosts.heartbeat_period,
+            )
+
+        settings = LifeSettings(
+            hosts.start_timeout,
+            hosts.hang_deadline,
+            Backoff(hosts.restart_backoff, hosts.restart_backoff_max),
+        )
+        return HostSupervisor(
+            name,
+            configure,
+            settings,
+            launcher,
+            self._informers,
+            self._exposition,
+            self._credentials.want_newer,
+            self._clock,
+        )
+
+    def _make_elector(self, transport: Transport) -> Elector | Solo:
+        election = self._configuration.leader_election
+        if not election.enabled:
+            return Solo(self._identity)
+        settings = ElectionSettings(
+            election.lease_duration,
+            election.renew_deadline,
+            election.retry_period,
+            self._configuration.client.write_timeout,
+            self._configuration.hosts.stop_time,
+        )
+        return Elector(
+            ApiLease(
+                self._client("leader-election", transport, settings.renew_timeout),
+                Key(election.resource_namespace, election.resource_name),
+            ),
+            settings,
+            self._identity,
+            self._clock,
+            self._rng,
+            ElectionMetrics(self._metrics, election.resource_name),
+            logger("election"),
+        )
+
+    def _client(self, component: str, transport: Transport, timeout: float | None = None) -> ApiClient:
+        client = self._configuration.client
+        return ApiClient(
+            transport,
+            user_agent=f"{self._user_agent}/{component}",
+            metrics=self._metrics,
+            clock=self._clock,
+            rng=self._rng,
+            timeouts=Timeouts(timeout or client.read_timeout, timeout or client.write_timeout),
+        )
+
+    def _reflector(self, spec: WatchSpec, projection: Projection, store: Store) -> Reflector:
+        return Reflector(
+            spec,
+            projection,
+            self._watching,
+            store,
+            self._clock,
+            self._rng,
+            self._metrics,
+            logger("cache.reflector"),
+        )

@@ -1,0 +1,290 @@
+"""Supervision of one host: launch, configure, feed, promote, listen, restart.
+
+Drives the machine of `kcm.manager.host_life` with what the process and its channel do.
+Guarantees: what a host sends is checked, and a host that sends rubbish is killed and started
+again, not obeyed; its feed is attached when it declares and detached before its successor is
+launched; it is promoted only behind a freshness barrier that began after its predecessor was
+reaped. A host's death reaches nobody else. The supervisor owns its machine's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from kcm.base.clock import Clock
+from kcm.cache.watchspec import WatchSpec
+from kcm.client.credentials import Credentials
+from kcm.host.messages import (
+    MOST_BARRIERS,
+    MOST_WATCHES,
+    Barrier,
+    BarrierPassed,
+    Configure,
+    ControllerReport,
+    Declare,
+    Heartbeat,
+    Lead,
+    MetricsReport,
+    NeedCredentials,
+    NewCredentials,
+    Refuse,
+    Renew,
+    Stop,
+    Stopped,
+    Synced,
+    ToManager,
+)
+from kcm.manager import host_life as life
+from kcm.manager.informers import Informers, Subscription
+from kcm.manager.launcher import HostHandle, HostLauncher
+from kcm.telemetry.exposition import Exposition
+from kcm.telemetry.logging import logger
+
+decode_to_manager = msgspec.json.Decoder(ToManager).decode
+encode = msgspec.json.encode
+
+
+class HostSupervisor:
+    """Keeps one host alive. `configure` makes its first frame, given the epoch."""
+
+    def __init__(
+        self,
+        name: str,
+        configure: Callable[[int], Configure],
+        settings: life.LifeSettings,
+        launcher: HostLauncher,
+        informers: Informers,
+        exposition: Exposition,
+        need_credentials: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.state: life.State = life.Waiting(0.0)
+        self.epoch = 0
+        self.last_death = ""
+        self.reports: tuple[ControllerReport, ...] = ()
+        self.last_writes: Mapping[str, str] = {}
+        self.vouches = False
+        self.refused = asyncio.Event()
+        self.refusal: tuple[str, str] | None = None
+        self._configure = configure
+        self._settings = settings
+        self._launcher = launcher
+        self._informers = informers
+        self._exposition = exposition
+        self._need_credentials = need_credentials
+        self._clock = clock
+        self._log = logger("manager.hosts").bind(host=name)
+        self._inputs: asyncio.Queue[life.Input] = asyncio.Queue()
+        self._handle: HostHandle | None = None
+        self._subscriptions: list[Subscription] = []
+        self._deadline: float | None = None
+        self._handover: Mapping[str, str] | None = None
+        self._promotion: asyncio.Task[None] | None = None
+        self._barriers = 0
+        self._stopped = False
+        self._changed = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, 0 when there is no process."""
+        return self._handle.pid if self._handle is not None else 0
+
+    async def run(self) -> None:
+        """Supervise until the host was asked to stop and has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            while not isinstance(self.state, life.Ended):
+                await self._advance(await self._next_input(), tasks)
+            if self._promotion is not None:
+                self._promotion.cancel()
+
+    def lead(self, deadline: float, handover: Mapping[str, str] | None) -> None:
+        """The Lease is ours until `deadline`: promote the host as soon as it is ready and fresh.
+
+        `handover` is what a predecessor that ended in order wrote last, by resource: having seen
+        that is enough to be fresh. None: nobody knows, so ask the server.
+        """
+        self._deadline = deadline
+        self._handover = handover
+        self._inputs.put_nowait(life.Tick())
+
+    def renew(self, deadline: float) -> None:
+        """Writes are allowed until `deadline`."""
+        self._deadline = deadline
+        if isinstance(self.state, life.Leading):
+            self._send(Renew(deadline))
+
+    def stand_down(self) -> None:
+        """The Lease is lost: end the workers, come back as a standby."""
+        self._deadline = None
+        self._inputs.put_nowait(life.DemotedNow())
+
+    def stop(self, grace: float) -> None:
+        """End the host for good."""
+        self._inputs.put_nowait(life.StopAsked(grace))
+
+    async def wait_until_not_leading(self) -> None:
+        """Return when no process of this host can write any more."""
+        while isinstance(self.state, life.Leading | life.Demoted | life.Stopping):
+            self._changed.clear()
+            await self._changed.wait()
+
+    def update_credentials(self, credentials: Credentials) -> None:
+        """Tell the host about newer credentials."""
+        self._send(NewCredentials(credentials))
+
+    async def _next_input(self) -> life.Input:
+        when = life.due(self.state, self._settings)
+        if when is None:
+            return await self._inputs.get()
+        try:
+            async with asyncio.timeout(max(0.0, when - self._clock.monotonic())):
+                return await self._inputs.get()
+        except TimeoutError:
+            return life.Tick()
+
+    async def _advance(self, input: life.Input, tasks: asyncio.TaskGroup) -> None:
+        if isinstance(input, life.Gone):
+            self._bury(input.how)
+        before = self.state
+        self.state, outputs = life.step(before, input, self._clock.monotonic(), self._settings)
+        for output in outputs:
+            await self._perform(output, tasks)
+        if type(before) is not type(self.state):
+            self._log.debug("host state", was=type(before).__name__, now=type(self.state).__name__)
+            self._changed.set()
+        if isinstance(self.state, life.Ready) and self._deadline is not None and self._promotion is None:
+            self._promotion = tasks.create_task(self._promote())
+
+    async def _perform(self, output: life.Output, tasks: asyncio.TaskGroup) -> None:
+        match output:
+            case life.Launch():
+                await self._launch(tasks)
+            case life.Kill(because):
+                self._kill(because)
+            case life.AskToStop(grace):
+                self._send(Stop(grace))
+
+    async def _launch(self, tasks: asyncio.TaskGroup) -> None:
+        self.epoch += 1
+        self._stopped = False
+        epoch = self.epoch
+        try:
+            handle = await self._launcher.launch(
+                self.name,
+                lambda payload: self._receive(epoch, payload, tasks),
+                lambda why: self._cut_off(epoch, why),
+            )
+        except OSError as error:
+            self._inputs.put_nowait(life.Gone(f"cannot be started: {error}"))
+            return
+        self._handle = handle
+        self._log.info("host started", pid=handle.pid, epoch=epoch)
+        self._send(self._configure(epoch))
+        tasks.create_task(self._await_end(handle))
+
+    async def _await_end(self, handle: HostHandle) -> None:
+        self._inputs.put_nowait(life.Gone(await handle.ended()))
+
+    async def _promote(self) -> None:
+        """Prove that the replicas are fresh, then let the workers work."""
+        try:
+            specs = [subscription.spec for subscription in self._subscriptions]
+            if self._handover is None:
+                await self._informers.barrier(specs)
+            else:
+                await self._informers.reached(specs, self._handover)
+        finally:
+            self._promotion = None
+        if isinstance(self.state, life.Ready) and self._deadline is not None:
+            self._send(Lead(self._deadline))
+            self.vouches = True
+            self._log.info("host leads", epoch=self.epoch)
+            self._inputs.put_nowait(life.Promoted())
+
+    def _receive(self, epoch: int, payload: bytes, tasks: asyncio.TaskGroup) -> None:
+        if epoch != self.epoch:
+            return
+        try:
+            self._take(decode_to_manager(payload), tasks)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._kill(f"sent what makes no sense: {str(error)[:200]}")
+
+    def _take(self, message: ToManager, tasks: asyncio.TaskGroup) -> None:
+        match message:
+            case Declare(watches):
+                if len(watches) > MOST_WATCHES or self._subscriptions:
+                    raise ValueError("declared too many watches, or twice")
+                self._inputs.put_nowait(life.Declared())
+                assert self._handle is not None
+                for number, watch in enumerate(watches):
+                    self._subscriptions.append(
+                        self._informers.subscribe(watch.spec, watch.projection, self._handle.channel, number)
+                    )
+            case Refuse(controller, key, reason):
+                where = f"controllers.{controller}" + (f".{key}" if key else "")
+                self.refusal = (where[:256], reason[:1000])
+                self._inputs.put_nowait(life.RefusedNow(f"{where}: {reason}"[:1000]))
+                self.refused.set()
+            case Synced():
+                self._inputs.put_nowait(life.SyncedNow())
+            case Heartbeat(controllers=reports, last_writes=last_writes):
+                self.reports = reports
+                self.last_writes = last_writes
+                self._inputs.put_nowait(life.Heard())
+            case Stopped(last_writes):
+                self.last_writes = last_writes
+                self._stopped = True
+            case MetricsReport(snapshot):
+                self._exposition.update(self.name, self.epoch, bytes(snapshot))
+            case NeedCredentials():
+                self._need_credentials()
+            case Barrier(number, resources):
+                if self._barriers >= MOST_BARRIERS:
+                    raise ValueError("too many barriers at once")
+                self._barriers += 1
+                wanted = [s.spec for s in self._subscriptions if s.spec.resource in resources]
+                tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
+
+    async def _answer_barrier(self, epoch: int, number: int, wanted: list[WatchSpec]) -> None:
+        try:
+            await self._informers.barrier(wanted)
+            if epoch == self.epoch:
+                self._send(BarrierPassed(number))
+        finally:
+            self._barriers -= 1
+
+    def _send(self, message: msgspec.Struct) -> None:
+        if self._handle is not None:
+            self._handle.channel.send(encode(message))
+
+    def _kill(self, because: str) -> None:
+        if self._handle is not None:
+            self._log.warning("host killed", pid=self._handle.pid, because=because)
+            self._handle.kill()
+
+    def _cut_off(self, epoch: int, why: str) -> None:
+        """A host without its channel is of no use: it ends by itself, but a hung one might not."""
+        if epoch == self.epoch and self._handle is not None:
+            self._log.debug("channel closed", why=why)
+            self._handle.kill()
+
+    def _bury(self, how: str) -> None:
+        self.last_death = how
+        expected = isinstance(self.state, life.Stopping | life.Demoted | life.Refused)
+        # What a host wrote last is only known for sure when it has stopped as asked.
+        self.vouches = self.vouches and self._stopped
+        (self._log.info if expected else self._log.error)("host ended", pid=self.pid, how=how)
+        for subscription in self._subscriptions:
+            self._informers.unsubscribe(subscription)
+        self._subscriptions = []
+        self._exposition.drop(self.name)
+        self._handle = None
+        # Nobody knows what the dead one wrote last: its successor has to ask the server.
+        self._handover = None
+        if self._promotion is not None:
+            self._promotion.cancel()
+            self._promotion = None

@@ -1,0 +1,103 @@
+"""The shared informer factory: one list and watch per (resource, selector) for the whole daemon.
+
+Hosts subscribe with the projection they need; the first subscriber of a watch starts its
+reflector, further ones share it. A subscriber that needs more fields than are kept makes the
+reflector start anew with all fields that anyone needs. Guarantees: hosts that die and come
+back are fed from the store, without a LIST; a barrier covers every watch it names. Owns the
+reflectors and the stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from kcm.base.clock import Clock
+from kcm.cache.feed import FeedSink, Outlet
+from kcm.cache.projection import Projection, check, union
+from kcm.cache.reflector import Reflector
+from kcm.cache.store import Store
+from kcm.cache.watchspec import WatchSpec
+from kcm.telemetry.logging import logger
+
+MakeReflector = Callable[[WatchSpec, Projection, Store], Reflector]
+
+log = logger("manager.informers")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One host's share of one watch."""
+
+    spec: WatchSpec
+    sink: FeedSink
+
+
+@dataclass(slots=True)
+class Informer:
+    """One watch, its store and the task that keeps it current."""
+
+    projection: Projection
+    store: Store
+    reflector: Reflector
+    task: asyncio.Task[None]
+
+
+class Informers:
+    """All watches of the daemon. `run` must be running before anyone subscribes."""
+
+    def __init__(self, make_reflector: MakeReflector, clock: Clock) -> None:
+        self._make_reflector = make_reflector
+        self._clock = clock
+        self._informers: dict[WatchSpec, Informer] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Keep the reflectors' tasks until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await asyncio.get_running_loop().create_future()
+
+    @property
+    def informers(self) -> Mapping[WatchSpec, Informer]:
+        """Return every watch there is."""
+        return self._informers
+
+    def subscribe(self, spec: WatchSpec, projection: Projection, outlet: Outlet, number: int) -> Subscription:
+        """Feed a watch to an outlet under the number its host gave it. ValueError for a bad projection."""
+        check(projection)
+        informer = self._informers.get(spec)
+        if informer is None:
+            informer = self._start(spec, projection, Store(self._clock))
+        elif (whole := union(informer.projection, projection)) != informer.projection:
+            informer.task.cancel()
+            informer = self._start(spec, whole, informer.store)
+        subscription = Subscription(spec, FeedSink(number, outlet))
+        informer.store.subscribe(subscription.sink)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop feeding; the watch goes on, for a successor."""
+        self._informers[subscription.spec].store.unsubscribe(subscription.sink)
+
+    async def barrier(self, specs: Iterable[WatchSpec]) -> None:
+        """Return when the stores of these watches hold all that the server had when this was called."""
+        async with asyncio.TaskGroup() as tasks:
+            for spec in specs:
+                tasks.create_task(self._informers[spec].reflector.barrier())
+
+    async def reached(self, specs: Iterable[WatchSpec], versions: Mapping[str, str]) -> None:
+        """Return when the stores of these watches have reached the version named for their resource."""
+        async with asyncio.TaskGroup() as tasks:
+            for spec in specs:
+                if version := versions.get(str(spec.resource)):
+                    tasks.create_task(self._informers[spec].reflector.reached(version))
+
+    def _start(self, spec: WatchSpec, projection: Projection, store: Store) -> Informer:
+        assert self._tasks is not None, "run() has to be running first"
+        reflector = self._make_reflector(spec, projection, store)
+        log.info("watching", watch=str(spec))
+        informer = Informer(projection, store, reflector, self._tasks.create_task(reflector.run()))
+        self._informers[spec] = informer
+        return informer

@@ -1,0 +1,94 @@
+"""What winning, keeping and losing the Lease means for the hosts.
+
+Implements the elector's follower. Guarantees: hosts learn of every new deadline at once; after
+`deposed` returns no process of ours can write: on a request to stop the hosts ended by
+themselves within their grace, on a loss they were killed and reaped. Owns nothing but the term.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from kcm.election.elector import Standing
+from kcm.election.record import Handover
+from kcm.election.states import Term
+from kcm.manager.hosts import HostSupervisor
+from kcm.objects.versions import newer
+
+
+# JSON has no infinity; this is thirty million years of boot time.
+FOR_EVER = 1e15
+
+
+class Leadership:
+    """Passes the Lease's fortunes on to the hosts."""
+
+    def __init__(self, hosts: Sequence[HostSupervisor], stop_grace: float) -> None:
+        self._hosts = hosts
+        self._stop_grace = stop_grace
+        self.term: Term | None = None
+        self.stopping = False
+
+    def elected(self, term: Term) -> None:
+        """Promote every host as soon as it is fresh."""
+        self.term = term
+        handover = term.last_writes.versions if term.graceful else None
+        for host in self._hosts:
+            host.lead(term.deadline, handover)
+
+    def renewed(self, deadline: float) -> None:
+        """Move every fence."""
+        for host in self._hosts:
+            host.renew(deadline)
+
+    async def deposed(self, reason: str) -> None:
+        """Return when no host of ours can write any more."""
+        self.term = None
+        for host in self._hosts:
+            if self.stopping:
+                host.stop(self._stop_grace)
+            else:
+                host.stand_down()
+        async with asyncio.TaskGroup() as tasks:
+            for host in self._hosts:
+                tasks.create_task(host.wait_until_not_leading())
+
+    def last_writes(self) -> Mapping[str, str] | None:
+        """Return the newest resourceVersion that any host wrote, by resource, for the successor.
+
+        None while some host has not passed its barrier: then nobody can vouch for what was before.
+        """
+        if not all(host.vouches for host in self._hosts):
+            return None
+        newest: dict[str, str] = {}
+        for host in self._hosts:
+            for resource, version in host.last_writes.items():
+                if newer(version, newest.get(resource, "")):
+                    newest[resource] = version
+        return newest
+
+
+class Solo:
+    """Stands in for the elector where there is no election: leads at once, for as long as it runs."""
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+        self._resigned = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def run(self, leadership: Leadership) -> None:
+        """Lead until told to resign."""
+        leadership.elected(Term(self._identity, "", FOR_EVER, False, Handover(), 0, "", ""))
+        await self._resigned.wait()
+        await leadership.deposed("asked to stop")
+        self._ended.set()
+
+    async def resign(self) -> None:
+        """End the work and return when it has ended."""
+        self._resigned.set()
+        await self._ended.wait()
+
+    def standing(self) -> Standing:
+        """Return that this process leads."""
+        return Standing(self._identity, not self._resigned.is_set(), self._identity, 0, FOR_EVER, "")
