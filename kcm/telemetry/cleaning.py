@@ -25,6 +25,7 @@ _SECRET_KEY = re.compile(
     r"token|authorization|passw|secret|credential|cookie|bearer|api[-_]?key|private[-_]?key|key[-_]?data",
     re.IGNORECASE,
 )
+_POINTER = re.compile(r"(file|path|name|ref)$", re.IGNORECASE)
 # A fast look for anything that could be a secret, so that ordinary text costs one search.
 _SUSPICIOUS = re.compile(r"bearer|basic|eyJ|PRIVATE KEY|token|passw|secret|://[^/\s]*@", re.IGNORECASE)
 _SECRETS = (
@@ -52,6 +53,11 @@ _UNSAFE = re.compile(
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a field of this name holds a credential, not only says where one is."""
+    return bool(_SECRET_KEY.search(name)) and not _POINTER.search(name)
 
 
 def clean_text(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -87,7 +93,7 @@ def _clean_key(name: str) -> str:
 
 def _clean_member(name: str, value: object, depth: int) -> Plain:
     # Numbers pass: `tokens=5` is a bucket's level, and no credential is a number.
-    if _SECRET_KEY.search(name) and not isinstance(value, bool | int | float | None):
+    if is_secret_name(name) and not isinstance(value, bool | int | float | None):
         return REDACTED
     return _clean_value(value, depth)
 

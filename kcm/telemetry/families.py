@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -95,9 +96,14 @@ def _check(family: Family) -> None:
         _check_labels(family.name, labels)
 
 
+@lru_cache(1024)
+def _possible(label: str) -> bool:
+    return _LABEL.fullmatch(label) is not None
+
+
 def _check_labels(name: str, labels: Labels) -> None:
     if len(labels) > MOST_LABELS or len({label for label, _ in labels}) != len(labels):
         raise ValueError(f"metric {name} has too many labels, or one twice")
     for label, value in labels:
-        if not _LABEL.fullmatch(label) or len(value) > MOST_LABEL_TEXT:
+        if not _possible(label) or len(value) > MOST_LABEL_TEXT:
             raise ValueError(f"metric {name} has a label that cannot be used: {label[:40]!r}")

@@ -104,10 +104,14 @@ def _trace(record: logging.LogRecord) -> list[str]:
 def _shown(value: Plain) -> str:
     """Return a value as people read it: quoted only where its end would not be seen."""
     match value:
-        case str() if value and not any(c in value for c in ' "='):
+        case str() if value and not any(mark in value for mark in ' ="'):
             return value
-        case bool() | None:
-            return {True: "true", False: "false", None: "none"}[value]
+        case str():
+            return '"' + value.replace('"', "'") + '"'
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
         case float():
             return f"{value:.6g}"
     return _encoder.encode(value).decode()

@@ -84,6 +84,14 @@ class Metrics:
             families.append(Family(_DROPPED, "gauge", "Samples over the bound of a snapshot.", (sample,)))
         return tuple(families)
 
+    def kinds(self) -> dict[str, str]:
+        """Return the type of each instrument, by the name that it is shown with."""
+        return {
+            _shown_name(metric): metric.type
+            for instrument, _ in self._known.values()
+            for metric in instrument.describe()
+        }
+
     def snapshot(self) -> bytes:
         """Return `read()` as JSON for `Exposition.update`."""
         return encode_families(self.read())
@@ -136,5 +144,11 @@ def _samples_of(metric: Metric) -> Iterator[Sample]:
             continue
         if not math.isfinite(sample.value):
             continue
-        labels = tuple((name, value[:MOST_LABEL_TEXT]) for name, value in sample.labels.items())
+        labels = tuple((name, _label_text(value)) for name, value in sample.labels.items())
         yield Sample(sample.name, labels, sample.value)
+
+
+def _label_text(value: str) -> str:
+    # A lone surrogate cannot be written as UTF-8; one such label would cost the whole snapshot.
+    plain = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    return plain[:MOST_LABEL_TEXT]
