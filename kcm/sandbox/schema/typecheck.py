@@ -1,0 +1,150 @@
+"""Does every field hold JSON of its type? What a server finds when it decodes a body.
+
+Run before defaults and validation, which take types for granted. Guarantees: never fails,
+bounded by the body; all problems are listed, the server names only the first. Text follows
+the decoder's, since clients show it as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kcm.base.timestamps import parse_time
+from kcm.sandbox.schema.fields import TYPES, Field, Shape, TypeDef, type_of
+from kcm.sandbox.schema.quantities import canonical
+
+_GO_TYPES = {
+    "string": "string",
+    "int": "int32",
+    "long": "int64",
+    "float": "float64",
+    "bool": "bool",
+    "bytes": "[]uint8",
+    "quantity": "resource.Quantity",
+    "intOrString": "intstr.IntOrString",
+    "time": "v1.Time",
+    "microTime": "v1.MicroTime",
+}
+_BITS = {"int": 31, "long": 63, "intOrString": 31}
+
+
+def type_errors(kind: str, obj: Mapping[str, Any]) -> list[str]:
+    """Return the decoder's complaints about an object of that kind; empty when it decodes."""
+    api_version = obj.get("apiVersion")
+    return list(_check(type_of(kind, api_version if isinstance(api_version, str) else ""), obj, ""))
+
+
+def _check(type_: TypeDef, obj: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    fields = type_.fields
+    for name, value in obj.items():
+        field = fields.get(name)
+        if field is None or value is None:
+            continue
+        shape = field.shape
+        if shape.name == "string" and type(value) is str:
+            continue
+        yield from _check_value(type_, field, shape, value, prefix + name)
+
+
+def _check_value(type_: TypeDef, field: Field, shape: Shape, value: Any, path: str) -> Iterator[str]:
+    item = shape.item
+    match shape.form:
+        case "any":
+            return
+        case "object" if isinstance(value, dict):
+            yield from _check(TYPES[shape.name], value, path + ".")
+        case "list" if isinstance(value, list) and item is not None:
+            for element in value:
+                if element is not None:
+                    yield from _check_value(type_, field, item, element, path)
+        case "map" if isinstance(value, dict) and item is not None:
+            for element in value.values():
+                if element is not None:
+                    yield from _check_value(type_, field, item, element, path)
+        case "scalar":
+            if (problem := _scalar_problem(shape.name, value)) is not None:
+                yield _mismatch(type_, path, shape, value) if problem == "" else problem
+        case _:
+            yield _mismatch(type_, path, shape, value)
+
+
+def _scalar_problem(name: str, value: Any) -> str | None:
+    """Return None when the value fits, "" for the wrong JSON type, else the problem's own text."""
+    match name:
+        case "string":
+            return None if isinstance(value, str) else ""
+        case "bool":
+            return None if isinstance(value, bool) else ""
+        case "int" | "long":
+            return None if _is_integer(value, _BITS[name]) else ""
+        case "float":
+            return None if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        case "intOrString":
+            return None if isinstance(value, str) or _is_integer(value, 31) else ""
+        case _:
+            return _text_problem(name, value)
+
+
+def _is_integer(value: Any, bits: int) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) < 2**bits
+    return isinstance(value, int) and -(2**bits) <= value < 2**bits
+
+
+def _text_problem(name: str, value: Any) -> str | None:
+    if name == "quantity" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return ""
+    try:
+        if name == "quantity":
+            canonical(value)
+        elif name == "bytes":
+            base64.b64decode(value, validate=True)
+        elif value:
+            parse_time(value)
+    except binascii.Error:
+        return "illegal base64 data"
+    except (ValueError, OverflowError) as problem:
+        return str(problem) if name == "quantity" else f'parsing time "{value[:64]}": cannot parse'
+    return None
+
+
+def _mismatch(type_: TypeDef, path: str, shape: Shape, value: Any) -> str:
+    return (
+        f"json: cannot unmarshal {_json_type(value)} into Go struct field "
+        f"{type_.name.rpartition('.')[2]}.{path} of type {_go_type(shape)}"
+    )
+
+
+def _json_type(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case float():
+            return f"number {value}"
+        case int():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _go_type(shape: Shape) -> str:
+    match shape.form:
+        case "list" if shape.item is not None:
+            return "[]" + _go_type(shape.item)
+        case "map" if shape.item is not None:
+            return "map[string]" + _go_type(shape.item)
+        case "object":
+            return "v1." + shape.name.rpartition(".")[2]
+        case _:
+            return _GO_TYPES.get(shape.name, "object")

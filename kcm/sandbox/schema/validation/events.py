@@ -1,0 +1,43 @@
+"""Rules for Events of both groups; those of events.k8s.io are stricter (reference: apiserver §5)."""
+
+from __future__ import annotations
+
+from kcm.sandbox.schema.validation import names
+from kcm.sandbox.schema.validation.failures import invalid, required
+from kcm.sandbox.schema.validation.parts import Errors, Json, part, text
+
+_LONGEST_NAME = 128
+_LONGEST_NOTE = 1024
+_HOMES = frozenset(("default", "kube-system"))
+
+
+def check_event(event: Json) -> Errors:
+    """An Event as it is written through either group."""
+    new_style = text(event, "apiVersion").startswith("events.k8s.io/")
+    about = "regarding" if new_style else "involvedObject"
+    namespace, elsewhere = text(part(event, "metadata"), "namespace"), text(part(event, about), "namespace")
+    # An object without a namespace has its events in one that always exists.
+    if elsewhere != namespace if elsewhere else namespace not in _HOMES:
+        yield invalid(f"{about}.namespace", elsewhere, "does not match event.namespace")
+    if new_style:
+        yield from _check_new_style(event)
+
+
+def _check_new_style(event: Json) -> Errors:
+    if not event.get("eventTime"):
+        yield required("eventTime")
+    controller = text(event, "reportingController")
+    if not controller:
+        yield required("reportingController")
+    for problem in names.qualified(controller) if controller else ():
+        yield invalid("reportingController", controller, problem)
+    for name in ("reportingInstance", "action", "reason"):
+        value = text(event, name)
+        if not value:
+            yield required(name)
+        elif len(value) > _LONGEST_NAME:
+            yield invalid(name, value, f"can have at most {_LONGEST_NAME} characters")
+    if len(text(event, "note")) > _LONGEST_NOTE:
+        yield invalid("note", text(event, "note"), f"can have at most {_LONGEST_NOTE} characters")
+    if text(event, "type") not in ("Normal", "Warning"):
+        yield invalid("type", text(event, "type"), f"has invalid value: {text(event, 'type')}")
