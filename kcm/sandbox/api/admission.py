@@ -14,7 +14,7 @@ from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
 UNDELETABLE = frozenset(("default", "kube-system", "kube-public"))
-_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path, not a secret
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOLERATIONS = tuple(
     {
         "key": f"node.kubernetes.io/{state}",
@@ -80,7 +80,8 @@ class Admission:
         metadata = obj["metadata"]
         account = spec.get("serviceAccountName") or "default"
         if f"{metadata['namespace']}/{account}" not in self._accounts.records:
-            why = f'error looking up service account {metadata["namespace"]}/{account}: serviceaccount "{account}" not found'
+            why = f"error looking up service account {metadata['namespace']}/{account}"
+            why += f': serviceaccount "{account}" not found'
             raise forbidden(resource, metadata["name"], why)
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         _add_tolerations(spec)

@@ -55,7 +55,7 @@ class Call:
 
 def read_call(request: Request, route: Route) -> Call:
     """Return the call that a request makes on a route."""
-    options = {name: value for name, value in reversed(request.query)}
+    options = dict(reversed(request.query))
     call = Call(
         resource=route.resource,
         verb=_verb(request.method, route, options),

@@ -95,7 +95,8 @@ def already_exists(resource: ResourceInfo, name: str, *, deleting: bool = False)
 
 def name_not_found_in_time(resource: ResourceInfo, name: str) -> ApiFailure:
     """`generateName` found no free name: the client may send the request again at once."""
-    message = f'{resource.qualified} "{name}" already exists, the server was not able to generate a unique name for the object'
+    message = f'{resource.qualified} "{name}" already exists, the server was not able to '
+    message += "generate a unique name for the object"
     return ApiFailure(409, "AlreadyExists", message, details=named(resource, name), retry_after=1)
 
 

@@ -95,7 +95,8 @@ def read_body(body: bytes, content_type: str) -> Any:
     if media == PROTOBUF or body[:4] == b"k8s\0":
         raise unsupported_media(
             _BODIES,
-            "the sandbox reads no protobuf; send JSON: kubectl create --dry-run=client -o yaml | kubectl create -f -",
+            "the sandbox reads no protobuf; send JSON, as in: "
+            "kubectl create ... --dry-run=client -o yaml | kubectl create -f -",
         )
     raise unsupported_media(_BODIES)
 
@@ -125,7 +126,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not accepted")
-        return super().compose_node(parent, index)  # type: ignore[no-any-return] # untyped in the stubs
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -136,7 +137,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def _read_yaml(body: bytes) -> Any:
     try:
-        return yaml.load(body, Loader=_Loader)  # noqa: S506 - a SafeLoader with fewer types
+        return yaml.load(body, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type YAML): {error}") from None
 

@@ -8,7 +8,7 @@ times the memory of their bytes. Whoever needs the fields decodes a fresh copy. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -101,7 +101,7 @@ def field_names(group: str, plural: str) -> tuple[str, ...]:
     return _FIELDS.get((group, plural), ())
 
 
-@lru_cache(maxsize=None)
+@cache
 def extractor(names: tuple[str, ...]) -> Extract:
     """Return the function that reads these fields from an object; what is absent reads as ""."""
     paths = tuple((tuple(name.split(".")), name in _BOOLEAN) for name in names)

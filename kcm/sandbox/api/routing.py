@@ -7,7 +7,6 @@ None and becomes a 404. Trailing slashes are accepted. Owns no state.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
@@ -33,11 +32,11 @@ def parse(path: str) -> Route | None:
         return None
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
-        namespace, rest = unquote(rest[1]), rest[2:]
+        namespace, rest = rest[1], rest[2:]
     resource = find(group, version, rest[0])
     if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
         return None
-    name = unquote(rest[1]) if len(rest) > 1 else ""
+    name = rest[1] if len(rest) > 1 else ""
     if resource.namespaced and name and not namespace:
         return None
     return Route(resource, namespace, name, rest[2] if len(rest) > 2 else "")

@@ -87,7 +87,7 @@ def check_shape(resource: ResourceInfo, obj: Any) -> Json:
     if not isinstance(metadata, dict):
         raise bad_request(f"metadata of a {resource.kind} must be an object")
     _check_metadata(resource, metadata)
-    return obj
+    return {"kind": kind, "apiVersion": version, "metadata": metadata, **obj}
 
 
 def _check_metadata(resource: ResourceInfo, metadata: Json) -> None:

@@ -104,9 +104,7 @@ class Writer:
         new = rules.check_shape(call.resource, document)
         call.warnings += check_fields(call.resource, new, call.validation)
         if new["metadata"].setdefault("name", call.name) != call.name:
-            raise bad_request(
-                f"the name of the object ({new['metadata']['name']}) does not match the name on the URL ({call.name})"
-            )
+            raise _wrong_name(call, new)
         rules.check_namespace(call.resource, new, call.namespace)
         collection = self.collection(call.resource)
         if f"{call.namespace}/{call.name}" not in collection.records:
@@ -154,19 +152,23 @@ def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Recor
     """Raise 409 when the document speaks of another object or another version than the stored one."""
     metadata = new["metadata"]
     if metadata.get("name") != record.name:
-        raise bad_request(
-            f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({call.name})"
-        )
+        raise _wrong_name(call, new)
     uid, version = metadata.get("uid"), metadata.get("resourceVersion")
     if uid and uid != record.uid:
         raise conflict(
             resource,
             record.name,
-            f"StorageError: invalid object, Code: 4, Key: {record.key}, ResourceVersion: 0, AdditionalErrorMsg: "
-            f"Precondition failed: UID in precondition: {uid}, UID in object meta: {record.uid}",
+            f"StorageError: invalid object, Code: 4, Key: {record.key}, ResourceVersion: 0, "
+            "AdditionalErrorMsg: Precondition failed: "
+            f"UID in precondition: {uid}, UID in object meta: {record.uid}",
         )
     if version and version != str(record.version):
         raise conflict(resource, record.name)
+
+
+def _wrong_name(call: Call, obj: Json) -> ApiFailure:
+    name = obj["metadata"].get("name")
+    return bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
 
 
 def _require_version(resource: ResourceInfo, name: str) -> None:
@@ -186,7 +188,8 @@ def _check_finalizers(resource: ResourceInfo, new: Json, old: Json) -> None:
         return
     added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
     if added:
-        message = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+        message = "Forbidden: no new finalizers can be added if the object is being deleted, "
+        message += f"found new finalizers {sorted(added)}"
         cause = {"reason": "FieldValueForbidden", "message": message, "field": "metadata.finalizers"}
         failure: ApiFailure = invalid(resource, old["metadata"]["name"], (cause,))
         raise failure

@@ -1,0 +1,92 @@
+"""What /statusz shows, as values.
+
+The manager fills a `Status` when it is asked; nothing here decides or measures. Times are aware
+UTC moments, ages and durations seconds, None what is not known or does not apply. Guarantees:
+the JSON form is these Structs in camelCase, so that scripts may read it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of the values: camelCase in JSON."""
+
+
+class BuildStatus(Row, frozen=True):
+    """What is running."""
+
+    version: str
+    python: str = ""
+    started: datetime | None = None
+    now: datetime | None = None
+    pid: int = 0
+
+
+class ElectionStatus(Row, frozen=True):
+    """Who leads, as far as this process knows."""
+
+    enabled: bool = True
+    identity: str = ""
+    leading: bool = False
+    leader: str = ""
+    term: int | None = None
+    fence_in: float | None = None
+    """Seconds until writes are refused, unless the Lease is renewed before."""
+
+
+class HostStatus(Row, frozen=True):
+    """One child process. `state` is its machine's word: starting, standby, leading, stopping, dead."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    epoch: int = 0
+    restarts: int = 0
+    heartbeat_age: float | None = None
+    memory_bytes: int | None = None
+    reason: str = ""
+
+
+class ControllerStatus(Row, frozen=True):
+    """One controller. `reason` says why it is not enabled or not ready."""
+
+    name: str
+    enabled: bool = True
+    ready: bool = False
+    host: str = ""
+    workers: int = 0
+    active: int = 0
+    depth: int = 0
+    delayed: int = 0
+    failing: int = 0
+    reason: str = ""
+
+
+class CacheStatus(Row, frozen=True):
+    """One shared list and watch. `position` is the resourceVersion that it has reached."""
+
+    resource: str
+    selector: str = ""
+    state: str = ""
+    objects: int = 0
+    bytes: int | None = None
+    position: str = ""
+    event_age: float | None = None
+    readers: int = 0
+    reason: str = ""
+
+
+class Status(Row, frozen=True):
+    """The whole page."""
+
+    build: BuildStatus
+    election: ElectionStatus = ElectionStatus()
+    hosts: tuple[HostStatus, ...] = ()
+    controllers: tuple[ControllerStatus, ...] = ()
+    caches: tuple[CacheStatus, ...] = ()
+    failing: dict[str, str] = {}
+    """Health checks that fail now, with their reasons: "readyz/leader-election" -> why."""
