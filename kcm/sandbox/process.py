@@ -89,6 +89,8 @@ class Sandbox:
         self._server = HttpServer(self.api.handle)
         self._cluster = Cluster(self.api.handle, settings.cluster, clock, rng)
         self._narrator = Narrator(colour=colour)
+        if settings.narrate:
+            self._cluster.narrate(self._narrator)
 
     async def serve(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:
         """Serve until `stop` is set; ConfigurationError when it cannot start as it was told."""
@@ -102,6 +104,7 @@ class Sandbox:
             async with asyncio.TaskGroup() as group:
                 parts = group.create_task(self._run_parts())
                 await self._cluster.register()
+                await self._cluster.settled()
                 if target is not None:
                     _write_kubeconfig(target, url)
                 seconds = self._clock.monotonic() - begun
@@ -122,7 +125,6 @@ class Sandbox:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.api.run())
             if self._settings.narrate:
-                self._cluster.narrate(self._narrator)
                 group.create_task(self._tell())
             group.create_task(self._cluster.run())
 

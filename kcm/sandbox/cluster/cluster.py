@@ -47,7 +47,7 @@ class Cluster:
         self._clock = clock
         self._api = Api(handler, "kubelet")
         scheduler_api = Api(handler, "kube-scheduler")
-        self.events = EventLog(self._api, clock, rng)
+        self.events = EventLog(self._api, clock)
         self._heartbeats = Heartbeats(self._api, self.nodes, clock)
         self._pods = Follower(self._api, "/api/v1/pods", PodView, clock)
         self._node_views = Follower(scheduler_api, "/api/v1/nodes", NodeView, clock)
@@ -73,6 +73,14 @@ class Cluster:
         """Create the nodes; the cluster can be used when this returns."""
         if self.nodes:
             await self._heartbeats.register()
+
+    async def settled(self) -> None:
+        """Wait until `run` knows the present state; what happens from now on is narrated."""
+        if self._pods.followed:
+            await self._node_views.listed.wait()
+            await self._pods.listed.wait()
+        for follower in self._workloads:
+            await follower.listed.wait()
 
     async def run(self) -> None:
         """Run until cancelled, or return at once when there is nothing to do. `register` comes first."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kcm.base.clock import Clock
-from kcm.base.rng import Rng
 from kcm.base.timestamps import format_time
 from kcm.sandbox.cluster.calls import MERGE, Api, Refused
 from kcm.sandbox.cluster.views import PodView
@@ -24,7 +23,6 @@ log = logger("sandbox.events")
 
 RATE, BURST = 50.0, 100.0
 _REMEMBERED = 1024
-_HEX = "0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,15 @@ class Happening:
 class EventLog:
     """Writes Events about pods."""
 
-    def __init__(self, api: Api, clock: Clock, rng: Rng) -> None:
+    def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
-        self._rng = rng
         self._waiting: deque[Happening] = deque()
         self._written: OrderedDict[tuple[str, str, str], tuple[str, int]] = OrderedDict()
         self._wake = asyncio.Event()
         self._tokens = BURST
         self._filled = clock.monotonic()
+        self._last_stamp = 0
         self.dropped = 0
 
     def record(
@@ -97,7 +95,7 @@ class EventLog:
                 update = {"count": count + 1, "lastTimestamp": format_time(happening.at)}
                 await self._api.patch(f"{path}/{name}", update, MERGE)
             else:
-                name = f"{happening.pod.metadata.name}.{self._rng.text(_HEX, 16)}"
+                name = f"{happening.pod.metadata.name}.{self._stamp(happening.at):x}"
                 await self._api.create(path, _event(name, happening))
         except Refused as error:
             # A namespace that is going away takes no events: not worth more than a debug line.
@@ -106,6 +104,11 @@ class EventLog:
         self._written[happening.sameness] = (name, count + 1)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
+
+    def _stamp(self, at: datetime) -> int:
+        """Return a number for an Event's name: unique, and later ones sort later."""
+        self._last_stamp = max(self._last_stamp + 1, int(at.timestamp() * 1e6) * 1000)
+        return self._last_stamp
 
 
 def _event(name: str, happening: Happening) -> dict[str, object]:

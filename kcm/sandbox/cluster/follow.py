@@ -9,6 +9,7 @@ keeps the last view of every object.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ class _Gone(Exception):
 
 
 class Follower(Generic[V]):
-    """Follows one collection and remembers the last view of each object by uid."""
+    """Follows one collection and remembers the last view of each object by uid.
+
+    `listed` is set once the sinks know the present state.
+    """
 
     def __init__(self, api: Api, path: str, view: type[V], clock: Clock) -> None:
         self._api = api
@@ -90,6 +94,7 @@ class Follower(Generic[V]):
         self._views: dict[str, V] = {}
         self._version = ""
         self._sinks: list[Sink[V]] = []
+        self.listed = asyncio.Event()
         self._read = msgspec.json.Decoder(view).decode
         self._read_line = msgspec.json.Decoder(_Line).decode
 
@@ -127,6 +132,7 @@ class Follower(Generic[V]):
         for view in found:
             self._apply("ADDED", view, initial=True)
         self._version = listed.metadata.resource_version
+        self.listed.set()
 
     async def _watch(self) -> None:
         stream = await self._api.watch(self._path, resourceVersion=self._version, allowWatchBookmarks="true")
