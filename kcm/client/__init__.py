@@ -1,0 +1,1 @@
+"""Talking to a Kubernetes API server: transport, verbs, watch streams, credentials, API errors."""
