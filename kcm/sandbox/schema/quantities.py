@@ -37,6 +37,7 @@ def canonical(text: str) -> str:
     return _in_decimal(amount, exponent=style == "exponent")
 
 
+@lru_cache(maxsize=4096)
 def _read(text: str) -> tuple[Fraction, Style]:
     found = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
