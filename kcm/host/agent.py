@@ -64,7 +64,9 @@ class HostAgent:
         connect: Callable[[FedCredentials, int], Transport],
         clock: Clock,
         rng: Rng,
+        prepare: Callable[[Configure], None] = lambda configure: None,
     ) -> None:
+        self._prepare = prepare
         self._send_bytes = send
         self._connect = connect
         self._clock = clock
@@ -122,6 +124,7 @@ class HostAgent:
     async def run(self) -> None:
         """Live the whole life; returns when the host may end."""
         configure = await self._configured
+        self._prepare(configure)
         if not self._load(configure):
             return
         async with asyncio.TaskGroup() as tasks:

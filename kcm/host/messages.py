@@ -9,6 +9,7 @@ else ever crosses the socket: no pickles, no objects.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -47,7 +48,7 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
     connections: int
     resync_period: float
     log_level: str
-    log_format: str
+    log_format: Literal["auto", "json", "text"]
     heartbeat_period: float
 
 
@@ -133,7 +134,8 @@ class ControllerReport(msgspec.Struct, frozen=True):
     name: str
     depth: int
     active: int
-    oldest: float = 0.0
+    delayed: int = 0
+    failing: int = 0
     trouble: str = ""
 
 

@@ -18,17 +18,19 @@ import msgspec
 import uvloop
 
 from kcm.base.clock import SystemClock
+from kcm.base.errors import KcmError
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import FrameChannel
 from kcm.client.http import HttpTransport
 from kcm.client.transport import Transport
 from kcm.host.agent import HostAgent
 from kcm.host.credentials import FedCredentials
-from kcm.telemetry.logging import logger
+from kcm.host.messages import Configure
+from kcm.telemetry import logging
 
 PR_SET_PDEATHSIG = 1
 
-log = logger("host")
+log = logging.logger("host")
 
 
 def run_host(feed: socket.socket) -> None:
@@ -38,6 +40,7 @@ def run_host(feed: socket.socket) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(feed))
+    logging.shutdown()
     sys.stdout.flush()
     # Threads of a controller must not keep an ended host alive.
     os._exit(0)
@@ -50,12 +53,12 @@ async def _live(feed: socket.socket) -> None:
         if channel is not None:
             channel.send(payload)
 
-    agent = HostAgent(send, _connect, SystemClock(), SeededRng())
+    agent = HostAgent(send, _connect, SystemClock(), SeededRng(), _prepare)
 
     def receive(payload: bytes) -> None:
         try:
             agent.receive(payload)
-        except (msgspec.DecodeError, IndexError) as error:
+        except (msgspec.DecodeError, IndexError, KcmError) as error:
             log.error("frame from the manager makes no sense", error=str(error))
             agent.lost()
 
@@ -66,6 +69,10 @@ async def _live(feed: socket.socket) -> None:
     await agent.run()
     await channel.drain()
     channel.close()
+
+
+def _prepare(configure: Configure) -> None:
+    logging.configure(configure.log_level, configure.log_format, configure.host)
 
 
 def _connect(credentials: FedCredentials, connections: int) -> Transport:

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kcm.cache.projection import projection_of, union
-from kcm.cache.replica import Cache, Replica
+from kcm.cache.replica import Cache, Replica, Unreadable
 from kcm.cache.watchspec import WatchSpec
 from kcm.host.messages import WatchDeclaration
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.objects.versions import newer
 from kcm.runtime.watches import Watch
+from kcm.telemetry.logging import logger
+
+log = logger("host.replicas")
 
 
 class Replicas:
@@ -73,7 +76,12 @@ class Replicas:
             if spec.resource != resource:
                 continue
             for replica in readers.values():
-                written = replica.wrote(answer)
+                try:
+                    written = replica.wrote(answer)
+                except Unreadable as error:
+                    # The write happened; that its answer cannot be shown must not look like a failure.
+                    log.warning("answer to a write cannot be read", resource=str(resource), error=str(error))
+                    continue
                 first = first if first is not None else written
         if first is not None and newer(first.metadata.resource_version, self._last_writes.get(resource, "")):
             self._last_writes[resource] = first.metadata.resource_version

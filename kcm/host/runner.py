@@ -29,7 +29,7 @@ from kcm.runtime.queue_metrics import PrometheusQueueMetrics
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
-from kcm.workqueue.queue import Priority, WorkQueue
+from kcm.workqueue import Priority, WorkQueue
 
 SMALLEST_BACKOFF = 0.005
 EVENT_FLUSH_SECONDS = 1.0
@@ -56,12 +56,12 @@ class ControllerRunner:
         self._clock = clock
         self._rng = rng
         log = logger(f"controller.{task.name}")
+        self._queue_metrics = PrometheusQueueMetrics(metrics, task.name)
         self._queue: WorkQueue[Key] = WorkQueue(
-            task.name,
             clock=clock,
             rng=rng,
             backoff=Backoff(SMALLEST_BACKOFF, task.max_backoff, jitter=0.1),
-            metrics=PrometheusQueueMetrics(metrics, task.name),
+            metrics=self._queue_metrics,
         )
         api = client(task.name)
         self._events = EventLog(client(task.name), f"{task.name}-controller", clock, metrics, log)
@@ -106,10 +106,14 @@ class ControllerRunner:
 
     def report(self) -> ControllerReport:
         """Return how the controller is doing."""
+        reading = self._queue.reading()
+        self._queue_metrics.show(reading)
         return ControllerReport(
             name=self._task.name,
-            depth=len(self._queue),
-            active=self._queue.active,
+            depth=reading.depth,
+            active=reading.processing,
+            delayed=reading.delayed,
+            failing=reading.failing,
             trouble=self._cache.trouble,
         )
 

@@ -83,7 +83,7 @@ class Manager:
         self._leadership = Leadership(self.hosts, configuration.hosts.stop_grace)
         self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS))
         self._observatory = Observatory(
-            configuration, identity, self.hosts, self._informers, self._elector, self._exposition, clock
+            configuration, self.hosts, self._informers, self._elector, self._exposition, clock
         )
         self.port = 0
 
@@ -189,6 +189,7 @@ class Manager:
         )
         return HostSupervisor(
             name,
+            tuple(task.name for task in tasks),
             configure,
             settings,
             launcher,

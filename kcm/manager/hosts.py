@@ -53,6 +53,7 @@ class HostSupervisor:
     def __init__(
         self,
         name: str,
+        controllers: tuple[str, ...],
         configure: Callable[[int], Configure],
         settings: life.LifeSettings,
         launcher: HostLauncher,
@@ -62,6 +63,7 @@ class HostSupervisor:
         clock: Clock,
     ) -> None:
         self.name = name
+        self.controllers = controllers
         self.state: life.State = life.Waiting(0.0)
         self.epoch = 0
         self.last_death = ""

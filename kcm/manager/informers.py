@@ -42,6 +42,7 @@ class Informer:
     store: Store
     reflector: Reflector
     task: asyncio.Task[None]
+    readers: int = 0
 
 
 class Informers:
@@ -72,14 +73,19 @@ class Informers:
             informer = self._start(spec, projection, Store(self._clock))
         elif (whole := union(informer.projection, projection)) != informer.projection:
             informer.task.cancel()
+            readers = informer.readers
             informer = self._start(spec, whole, informer.store)
+            informer.readers = readers
         subscription = Subscription(spec, FeedSink(number, outlet))
         informer.store.subscribe(subscription.sink)
+        informer.readers += 1
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop feeding; the watch goes on, for a successor."""
-        self._informers[subscription.spec].store.unsubscribe(subscription.sink)
+        informer = self._informers[subscription.spec]
+        informer.store.unsubscribe(subscription.sink)
+        informer.readers -= 1
 
     async def barrier(self, specs: Iterable[WatchSpec]) -> None:
         """Return when the stores of these watches hold all that the server had when this was called."""

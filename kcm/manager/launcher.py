@@ -18,19 +18,15 @@ from typing import Any, Protocol
 
 import multiprocess
 
-from kcm.cache.feed import FrameChannel
+from kcm.cache.feed import FrameChannel, Outlet
 from kcm.host.process import run_host
 
 OnMessage = Callable[[bytes], None]
 OnLost = Callable[[str], None]
 
 
-class Channel(Protocol):
+class Channel(Outlet, Protocol):
     """The manager's end of the way to one host."""
-
-    def send(self, payload: bytes) -> None:
-        """Queue one frame; never waits."""
-        ...
 
     def close(self) -> None:
         """End the conversation."""
@@ -41,7 +37,11 @@ class HostHandle(Protocol):
     """One running host."""
 
     pid: int
-    channel: Channel
+
+    @property
+    def channel(self) -> Channel:
+        """The way to it."""
+        ...
 
     def kill(self) -> None:
         """End it now, whatever it is doing. Harmless when it has ended."""
@@ -65,7 +65,7 @@ class ProcessHandle:
 
     def __init__(self, process: Any, channel: Channel) -> None:
         self.pid: int = process.pid
-        self.channel = channel
+        self.channel: Channel = channel
         self._process = process
         self._pidfd = os.pidfd_open(self.pid)
         self._exited = asyncio.Event()

@@ -16,7 +16,6 @@ from kcm.election.states import Term
 from kcm.manager.hosts import HostSupervisor
 from kcm.objects.versions import newer
 
-
 # JSON has no infinity; this is thirty million years of boot time.
 FOR_EVER = 1e15
 
@@ -91,4 +90,4 @@ class Solo:
 
     def standing(self) -> Standing:
         """Return that this process leads."""
-        return Standing(self._identity, not self._resigned.is_set(), self._identity, 0, FOR_EVER, "")
+        return Standing(self._identity, not self._resigned.is_set(), self._identity, 0, FOR_EVER, ())

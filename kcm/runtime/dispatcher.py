@@ -27,7 +27,7 @@ from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
 from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
 from kcm.telemetry.logging import Logger
-from kcm.workqueue.queue import Priority, ShutDown, WorkQueue
+from kcm.workqueue import Priority, ShutDown, WorkQueue
 
 
 class Freshness(Protocol):

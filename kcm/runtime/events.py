@@ -46,7 +46,7 @@ class _Bucket(NamedTuple):
 class _Written(NamedTuple):
     name: str
     namespace: str
-    count: int
+    times: int
 
 
 class _Answer(Spec, frozen=True):
@@ -149,10 +149,10 @@ class EventLog:
         self._remember(key, _Written(metadata.name, namespace, 1))
 
     async def _count(self, written: _Written) -> _Written:
-        count = written.count + 1
+        count = written.times + 1
         body = msgspec.json.encode({"count": count, "lastTimestamp": format_time(self._clock.wall())})
         await self._client.patch(EVENTS, Key(written.namespace, written.name), body, "merge")
-        return written._replace(count=count)
+        return written._replace(times=count)
 
     def _remember(self, key: tuple[str, str, str, str], written: _Written) -> None:
         self._written[key] = written

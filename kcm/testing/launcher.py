@@ -16,15 +16,14 @@ from kcm.base.rng import Rng
 from kcm.client.credentials import CredentialSource
 from kcm.client.transport import Transport
 from kcm.host.agent import HostAgent
-from kcm.manager.launcher import HostHandle, OnLost, OnMessage
+from kcm.manager.launcher import Channel, HostHandle, OnLost, OnMessage
 
 
 class MemoryChannel:
     """One end of a pair; frames arrive in order, in the loop's next turn."""
 
-    congested = False
-
     def __init__(self) -> None:
+        self.congested = False
         self.deliver: Callable[[bytes], None] = lambda payload: None
         self._closed = False
 
@@ -50,7 +49,7 @@ class TaskHandle:
         self, pid: int, channel: MemoryChannel, back: MemoryChannel, task: asyncio.Task[None]
     ) -> None:
         self.pid = pid
-        self.channel = channel
+        self.channel: Channel = channel
         self._back = back
         self._task = task
         self._killed = False

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from kcm.client.transport import NotSent, Request, Response, Stream, Unanswered
 from kcm.serving import http
+from kcm.serving.messages import ConnectionLost
 
 Server = Callable[[http.Request], Awaitable[http.Response]]
 
@@ -75,7 +76,7 @@ class LoopbackTransport:
                 return await self._server(asked)
         except TimeoutError:
             raise Unanswered(f"sandbox: no answer within {request.timeout:g}s") from None
-        except ConnectionError as error:
+        except ConnectionLost as error:
             raise Unanswered(f"sandbox: {error}") from None
 
 
@@ -100,7 +101,7 @@ class _LoopbackStream:
                 return
             except TimeoutError:
                 raise Unanswered(f"sandbox: nothing came for {self._idle:g}s") from None
-            except ConnectionError as error:
+            except ConnectionLost as error:
                 raise Unanswered(f"sandbox: {error}") from None
             yield chunk
 

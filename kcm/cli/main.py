@@ -1,0 +1,118 @@
+"""`kcm run`, `kcm sandbox`, `kcm check-config`, `kcm version`.
+
+Reads the command line and hands over; each command's code is loaded only when it is asked
+for, because hosts import this module too. Guarantees the exit codes: 0 asked to stop, 1
+failed, 2 bad configuration, with one line on stderr that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kcm import __version__
+from kcm.base.errors import ConfigurationError
+
+BAD_CONFIGURATION = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except ConfigurationError as error:
+        print(f"kcm: {error}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kcm", description="A Kubernetes controller manager in Python.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the controllers against a cluster", allow_abbrev=False)
+    run.set_defaults(command=_run)
+    run.add_argument("--config", metavar="F", help="configuration file (see config/kcm.yaml)")
+    run.add_argument(
+        "--kubeconfig", metavar="F", help="kubeconfig file; without it the pod's service account"
+    )
+    run.add_argument("--context", metavar="NAME", help="context of the kubeconfig")
+    run.add_argument("--master", metavar="URL", help="API server; wins over the kubeconfig's")
+    run.add_argument(
+        "--controllers", metavar="L", help="which controllers run: *, foo, -foo, separated by commas"
+    )
+    run.add_argument("--port", type=int, metavar="N", help="port of probes and metrics; 0 takes a free one")
+    run.add_argument(
+        "--kube-api-qps", type=float, metavar="X", help="requests a second of each controller; 0: no limit"
+    )
+    run.add_argument(
+        "--kube-api-burst", type=int, metavar="N", help="requests at once before the limit applies"
+    )
+    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    run.add_argument("--log-format", choices=("auto", "json", "text"))
+
+    sandbox = commands.add_parser(
+        "sandbox",
+        help="start an embedded control plane for development, with the manager on it",
+        allow_abbrev=False,
+    )
+    sandbox.set_defaults(command=_sandbox)
+    sandbox.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port of the API server (default: a free one)"
+    )
+    sandbox.add_argument(
+        "--nodes", type=int, default=2, metavar="N", help="simulated nodes; 0: pods stay Pending"
+    )
+    sandbox.add_argument(
+        "--speed", type=float, default=1.0, metavar="X", help="how much faster than life pods start"
+    )
+    sandbox.add_argument(
+        "--kubeconfig-out",
+        default="kubeconfig",
+        metavar="F",
+        help="where to write the kubeconfig (default: %(default)s)",
+    )
+    sandbox.add_argument("--no-manager", action="store_true", help="the control plane only")
+    sandbox.add_argument("--config", metavar="F", help="configuration file of the manager")
+
+    check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
+    check.set_defaults(command=_check_config)
+    check.add_argument("file", metavar="F")
+
+    version = commands.add_parser("version", help="print the version", allow_abbrev=False)
+    version.set_defaults(command=_version)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from kcm.cli.run import run
+
+    return run(options)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    from kcm.cli.sandbox import sandbox
+
+    return sandbox(options)
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from kcm.cli.run import installed
+    from kcm.config.loader import check_config
+
+    check_config(options.file, installed())
+    print(f"{options.file}: ok")
+    return 0
+
+
+def _version(options: argparse.Namespace) -> int:
+    print(f"kcm {__version__}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""`kcm run`: from flags and file to a running daemon, and from signals to its end.
+
+Flags override the file; what comes of both is checked as a whole before anything starts, so
+that there is never half a start. SIGTERM and SIGINT stop in order, a second one at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+
+import msgspec
+import uvloop
+
+from kcm.base.clock import SystemClock
+from kcm.base.errors import ConfigurationError
+from kcm.base.rng import SeededRng
+from kcm.client.credentials import CredentialSource
+from kcm.client.http import HttpTransport
+from kcm.client.sources import credential_source
+from kcm.config.loader import check_rules, load
+from kcm.config.schema import Configuration
+from kcm.config.selection import Installed, parse_items, select
+from kcm.manager.daemon import Manager
+from kcm.manager.installed import installed_controllers
+from kcm.manager.launcher import ProcessLauncher
+from kcm.telemetry import logging
+
+FAILED = 1
+
+
+def installed() -> tuple[Installed, ...]:
+    """Return what is installed, as the selection wants to know it."""
+    return tuple(Installed(name) for name in installed_controllers())
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the daemon until it is told to stop; return the exit code."""
+    configuration = configured(options)
+    items = parse_items(options.controllers) if options.controllers is not None else None
+    selection = select(configuration, installed(), items, where=options.config or "configuration")
+    configuration = selection.configuration
+    logging.configure(configuration.logging.level, configuration.logging.format, "manager")
+    log = logging.logger("manager")
+    for name, reason in selection.disabled.items():
+        log.info("controller not started", controller=name, reason=reason)
+    implementations = installed_controllers()
+    controllers = {name: implementations[name] for name in selection.enabled}
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(configuration, controllers))
+    except Exception as error:  # noqa: BLE001 - a process edge, see below
+        # A process edge: one line instead of a traceback of groups of groups.
+        cause = _first(error)
+        if isinstance(cause, ConfigurationError):
+            raise cause from None
+        log.error("failed", error=repr(cause))
+        return FAILED
+    finally:
+        logging.shutdown()
+    return 0
+
+
+def configured(options: argparse.Namespace) -> Configuration:
+    """Return the file's configuration with the flags on top."""
+    configuration = load(options.config) if options.config else Configuration()
+    replace = msgspec.structs.replace
+    client = configuration.client
+    for flag in ("kubeconfig", "context", "master"):
+        if (value := getattr(options, flag)) is not None:
+            client = replace(client, **{flag: value})
+    if options.kube_api_qps is not None:
+        if not 0 <= options.kube_api_qps <= 100_000:
+            raise ConfigurationError("--kube-api-qps", "", "must be between 0 and 100000")
+        client = replace(client, qps=options.kube_api_qps)
+    if options.kube_api_burst is not None:
+        if not 1 <= options.kube_api_burst <= 100_000:
+            raise ConfigurationError("--kube-api-burst", "", "must be between 1 and 100000")
+        client = replace(client, burst=options.kube_api_burst)
+    serving = configuration.serving
+    if options.port is not None:
+        if not 0 <= options.port <= 65535:
+            raise ConfigurationError("--port", "", "must be between 0 and 65535")
+        serving = replace(serving, port=options.port)
+    log = replace(
+        configuration.logging,
+        level=options.log_level or configuration.logging.level,
+        format=options.log_format or configuration.logging.format,
+    )
+    whole = replace(configuration, client=client, serving=serving, logging=log)
+    check_rules(whole, options.config or "flags")
+    return whole
+
+
+async def _live(configuration: Configuration, controllers: dict[str, str]) -> None:
+    clock, rng = SystemClock(), SeededRng()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked(number: signal.Signals) -> None:
+        if stop.is_set():
+            # Asked twice: whoever asks does not want to wait. Hosts die with us.
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked, number)
+    source = await credential_source(configuration.client, clock)
+    identity = configuration.leader_election.identity or f"{socket.gethostname()}_{rng.uuid()}"
+    manager = Manager(configuration, controllers, identity, source, _connect, ProcessLauncher(), clock, rng)
+    await manager.run(stop)
+
+
+def _connect(source: CredentialSource, connections: int) -> HttpTransport:
+    return HttpTransport(source, connections=connections)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,154 @@
+"""`kcm sandbox`: the embedded control plane, and the manager beside it.
+
+The control plane runs in this process, the manager in one of its own, started exactly as
+`kcm run` would be. Guarantees: Ctrl-C stops the manager first, so that it can release its
+Lease, then the control plane, and leaves no process behind; if this process is killed, the
+manager dies with it; if the manager ends, so does the sandbox, with its exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from kcm.base.errors import ConfigurationError
+from kcm.sandbox.cluster import ClusterSettings, Pace
+from kcm.sandbox.process import Ready, SandboxSettings, serve
+
+SAMPLE = Path("config/samples/replicaset.yaml")
+PR_SET_PDEATHSIG = 1
+STOP_SECONDS = 15.0
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """Run the sandbox until it is told to stop; return the exit code."""
+    settings = _settings(options)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(settings, options))
+    except Exception as error:  # noqa: BLE001 - a process edge: one line instead of a traceback
+        cause = _first(error)
+        if isinstance(cause, ConfigurationError):
+            raise cause from None
+        print(f"kcm sandbox: failed: {cause!r}", file=sys.stderr)
+        return 1
+
+
+async def _run(settings: SandboxSettings, options: argparse.Namespace) -> int:
+    return await _Together(settings, options).run()
+
+
+def _settings(options: argparse.Namespace) -> SandboxSettings:
+    if not 0 <= options.port <= 65535:
+        raise ConfigurationError("--port", "", "must be between 0 and 65535")
+    if not 0 <= options.nodes <= 1000:
+        raise ConfigurationError("--nodes", "", "must be between 0 and 1000")
+    if not 0.01 <= options.speed <= 10_000:
+        raise ConfigurationError("--speed", "", "must be between 0.01 and 10000")
+    return SandboxSettings(
+        port=options.port,
+        cluster=ClusterSettings(nodes=options.nodes, pace=Pace(speed=options.speed)),
+        kubeconfig_out=Path(options.kubeconfig_out).absolute(),
+    )
+
+
+class _Together:
+    """Control plane and manager, side by side."""
+
+    def __init__(self, settings: SandboxSettings, options: argparse.Namespace) -> None:
+        self._settings = settings
+        self._options = options
+        self._asked = asyncio.Event()
+        self._close = asyncio.Event()
+        self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
+        self._code = 0
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._signalled, number)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(self._settings, stop=self._close, ready=self._ready.set_result))
+            ready = await self._ready
+            try:
+                if self._options.no_manager:
+                    print(_banner(ready, 0), flush=True)
+                    await self._asked.wait()
+                else:
+                    await self._with_manager(ready)
+            finally:
+                self._close.set()
+        return self._code
+
+    async def _with_manager(self, ready: Ready) -> None:
+        port = _free_port()
+        print(_banner(ready, port), flush=True)
+        command = [sys.executable, "-m", "kcm", "run", "--master", ready.url]
+        if self._options.config:
+            command += ["--config", self._options.config]
+        else:
+            command += ["--port", str(port), "--kube-api-qps", "0"]
+        # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
+        manager = await asyncio.create_subprocess_exec(
+            *command, start_new_session=True, preexec_fn=_die_with_parent
+        )
+        async with asyncio.TaskGroup() as tasks:
+            ended = tasks.create_task(manager.wait())
+            asked = tasks.create_task(self._asked.wait())
+            await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            if ended.done():
+                self._code = ended.result() or 1
+                print(f"kcm sandbox: the manager ended with exit code {ended.result()}", file=sys.stderr)
+                return
+            manager.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await asyncio.shield(ended)
+            except TimeoutError:
+                manager.kill()
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._asked.is_set():
+            # Asked twice: whoever asks does not want to wait. The manager dies with us.
+            os._exit(128 + number)
+        self._asked.set()
+
+
+def _banner(ready: Ready, manager_port: int) -> str:
+    manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
+    sample = SAMPLE if SAMPLE.exists() else Path("replicaset.yaml")
+    return (
+        f"kcm sandbox ready after {ready.seconds:.1f} s: API server {ready.url}, {ready.nodes} nodes"
+        f"{manager}\n"
+        "For development and tests only: nothing is kept when it ends. Ctrl-C ends it.\n\n"
+        f"  export KUBECONFIG={ready.kubeconfig}\n"
+        f"  kubectl apply -f {sample}\n"
+        "  kubectl get pods -w\n"
+        "  kubectl scale replicaset web --replicas=1000\n"
+    )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,235 @@
+"""What the manager shows of itself: probes, metrics, configuration, status.
+
+Asks the parts when it is asked itself and keeps nothing but the watchdog's last measurement.
+Guarantees: /livez fails only for what a restart would cure (a blocked loop, a Lease that is
+believed held but was not renewed); /readyz is true on a standby when it could take over at
+once; a reason is always given in /statusz. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from functools import partial
+
+from kcm import __version__
+from kcm.base.clock import Clock
+from kcm.cache.reflector import ReflectorHealth
+from kcm.config.schema import Configuration
+from kcm.election.elector import Elector
+from kcm.manager import host_life as life
+from kcm.manager.hosts import HostSupervisor
+from kcm.manager.informers import Informers
+from kcm.manager.leadership import Solo
+from kcm.serving.health import Checks
+from kcm.serving.pages import Sources, pages
+from kcm.serving.status import (
+    BuildStatus,
+    CacheStatus,
+    ControllerStatus,
+    ElectionStatus,
+    HostStatus,
+    Status,
+)
+from kcm.telemetry.exposition import Exposition
+
+TICK_SECONDS = 1.0
+BLOCKED_SECONDS = 10.0
+# A leader whose Lease is that long overdue is wrong about leading (reference: runtime §5).
+OVERDUE_SECONDS = 20.0
+
+
+class Observatory:
+    """Answers the manager's HTTP requests."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        hosts: Sequence[HostSupervisor],
+        informers: Informers,
+        elector: Elector | Solo,
+        exposition: Exposition,
+        clock: Clock,
+    ) -> None:
+        self.stopping = False
+        self._configuration = configuration
+        self._hosts = hosts
+        self._informers = informers
+        self._elector = elector
+        self._exposition = exposition
+        self._clock = clock
+        self._started = clock.wall()
+        self._lag = 0.0
+        self._livez, self._readyz, self._healthz = Checks("livez"), Checks("readyz"), Checks("healthz")
+        self._add_checks()
+        self.handle = pages(
+            Sources(
+                livez=self._livez,
+                readyz=self._readyz,
+                healthz=self._healthz,
+                metrics=exposition.render,
+                configs=lambda: {"kcm": configuration},
+                status=self.status,
+                token=self._token,
+            )
+        )
+
+    async def run(self) -> None:
+        """Measure how late the loop is, for ever."""
+        while True:
+            due = self._clock.monotonic() + TICK_SECONDS
+            await self._clock.sleep(TICK_SECONDS)
+            self._lag = max(0.0, self._clock.monotonic() - due)
+
+    def status(self) -> Status:
+        """Return what /statusz shows."""
+        standing = self._elector.standing()
+        leading = standing.leading
+        return Status(
+            build=BuildStatus(
+                version=__version__,
+                python=platform.python_version(),
+                started=self._started,
+                now=self._clock.wall(),
+                pid=os.getpid(),
+            ),
+            election=ElectionStatus(
+                enabled=self._configuration.leader_election.enabled,
+                identity=standing.identity,
+                leading=leading,
+                leader=standing.holder,
+                term=standing.transitions,
+                fence_in=standing.deadline - self._clock.boottime() if leading else None,
+            ),
+            hosts=tuple(self._host(host) for host in self._hosts),
+            controllers=tuple(status for host in self._hosts for status in self._controllers_of(host)),
+            caches=tuple(self._caches()),
+            failing={
+                f"{checks.endpoint}/{name}": reason
+                for checks in (self._livez, self._readyz)
+                for name, reason in checks.failures().items()
+            },
+        )
+
+    def _add_checks(self) -> None:
+        for checks in (self._livez, self._healthz):
+            checks.add("loop", self._check_loop)
+            checks.add("leader-election", self._check_lease)
+        for checks in (self._readyz, self._healthz):
+            checks.add("informers", self._check_informers)
+            checks.add("hosts", self._check_hosts)
+        self._readyz.add("shutdown", lambda: "stopping" if self.stopping else "")
+        for host in self._hosts:
+            for name in host.controllers:
+                self._readyz.add(f"controller.{name}", partial(self._trouble, host, name))
+
+    def _check_loop(self) -> str:
+        return f"the event loop was {self._lag:.1f} s late" if self._lag > BLOCKED_SECONDS else ""
+
+    def _check_lease(self) -> str:
+        standing = self._elector.standing()
+        overdue = self._clock.boottime() - standing.deadline
+        if standing.deadline and overdue > OVERDUE_SECONDS:
+            return f"leading, but the Lease is {overdue:.0f} s overdue"
+        return ""
+
+    def _check_informers(self) -> str:
+        if not self._informers.informers:
+            return "no host has said what it watches yet"
+        late = [
+            str(spec) for spec, informer in self._informers.informers.items() if not informer.store.synced
+        ]
+        return f"not synced: {', '.join(late)}" if late else ""
+
+    def _check_hosts(self) -> str:
+        late = [
+            f"{host.name} is {_word(host.state)}"
+            for host in self._hosts
+            if not isinstance(host.state, life.Ready | life.Leading)
+        ]
+        return ", ".join(late)
+
+    def _trouble(self, host: HostSupervisor, controller: str) -> str:
+        for report in host.reports:
+            if report.name == controller:
+                return report.trouble
+        return f"host {host.name} is {_word(host.state)}"
+
+    def _host(self, host: HostSupervisor) -> HostStatus:
+        return HostStatus(
+            name=host.name,
+            state=_word(host.state),
+            pid=host.pid or None,
+            epoch=host.epoch,
+            restarts=max(0, host.epoch - 1),
+            heartbeat_age=_heard_ago(host.state, self._clock.monotonic()),
+            reason=host.state.reason if isinstance(host.state, life.Refused) else host.last_death,
+        )
+
+    def _controllers_of(self, host: HostSupervisor) -> list[ControllerStatus]:
+        reports = {report.name: report for report in host.reports}
+        statuses = []
+        for name in host.controllers:
+            report = reports.get(name)
+            trouble = self._trouble(host, name)
+            statuses.append(
+                ControllerStatus(
+                    name=name,
+                    ready=not trouble and isinstance(host.state, life.Ready | life.Leading),
+                    host=host.name,
+                    workers=self._configuration.controller(name).workers,
+                    active=report.active if report else 0,
+                    depth=report.depth if report else 0,
+                    delayed=report.delayed if report else 0,
+                    failing=report.failing if report else 0,
+                    reason=trouble,
+                )
+            )
+        return statuses
+
+    def _caches(self) -> list[CacheStatus]:
+        caches = []
+        for spec, informer in self._informers.informers.items():
+            counts = informer.store.counts()
+            health: ReflectorHealth = informer.reflector.health()
+            limits = (spec.namespace, spec.label_selector, spec.field_selector)
+            caches.append(
+                CacheStatus(
+                    resource=str(spec.resource),
+                    selector=" ".join(limit for limit in limits if limit),
+                    state=health.state,
+                    objects=counts.objects,
+                    position=counts.version,
+                    event_age=counts.age,
+                    readers=informer.readers,
+                    reason=health.reason,
+                )
+            )
+        return caches
+
+    def _token(self) -> str:
+        path = self._configuration.serving.token_file
+        if not path:
+            return ""
+        with open(path, encoding="utf-8") as file:
+            return file.read(4096).strip()
+
+
+def _word(state: life.State) -> str:
+    """Return a state as people call it."""
+    match state:
+        case life.Ready():
+            return "standby"
+        case life.Waiting():
+            return "waiting to restart"
+        case _:
+            return type(state).__name__.lower()
+
+
+def _heard_ago(state: life.State, now: float) -> float | None:
+    match state:
+        case life.Filling(heard) | life.Ready(heard) | life.Leading(heard):
+            return now - heard
+        case _:
+            return None
