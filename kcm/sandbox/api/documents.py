@@ -71,11 +71,7 @@ def _discovery(request: Request, path: str) -> Response | None:
         case ["apis", group, version_]:
             found = discovery.resource_list(group, version_)
         case ["apis", group]:
-            groups = discovery.group_list().get("groups") or ()
-            found = next(
-                ({"kind": "APIGroup", "apiVersion": "v1", **one} for one in groups if one["name"] == group),
-                None,
-            )
+            found = discovery.group(group)
         case [""]:
             found = {"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
         case _:

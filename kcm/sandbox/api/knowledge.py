@@ -11,23 +11,15 @@ from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, invalid
 from kcm.sandbox.schema.defaults import apply_defaults
 from kcm.sandbox.schema.fields import unknown_fields
 from kcm.sandbox.schema.resources import ResourceInfo
+from kcm.sandbox.schema.validation import (
+    FieldError,
+    type_errors,
+    validate_create,
+    validate_status,
+    validate_update,
+)
 
-try:
-    from kcm.sandbox.schema.validation import FieldError, validate_create, validate_status, validate_update
-except ImportError:
-    FieldError = object
-
-    def validate_create(kind, obj):
-        return []
-
-    def validate_update(kind, new, old):
-        return []
-
-    def validate_status(kind, new, old):
-        return []
-
-
-__all__ = ["apply_defaults", "check_create", "check_fields", "check_status", "check_update"]
+__all__ = ["apply_defaults", "check_create", "check_fields", "check_status", "check_types", "check_update"]
 
 
 def check_create(resource: ResourceInfo, obj: Json) -> None:
@@ -43,6 +35,15 @@ def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
 def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise 422 unless the status of `old` may become that of `new`."""
     _refuse(resource, new, validate_status(resource.kind, new, old))
+
+
+def check_types(resource: ResourceInfo, obj: Json) -> None:
+    """Raise 400 for values that the resource's fields cannot hold."""
+    if problems := type_errors(resource.kind, obj):
+        raise bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"{problems[0]}"
+        )
 
 
 def check_fields(resource: ResourceInfo, obj: Json, mode: str) -> tuple[str, ...]:

@@ -26,7 +26,14 @@ from kcm.sandbox.api.errors import (
     name_not_found_in_time,
     not_found,
 )
-from kcm.sandbox.api.knowledge import apply_defaults, check_create, check_fields, check_status, check_update
+from kcm.sandbox.api.knowledge import (
+    apply_defaults,
+    check_create,
+    check_fields,
+    check_status,
+    check_types,
+    check_update,
+)
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.views import from_stored, storage_group, to_stored
@@ -61,6 +68,7 @@ class Writer:
         """Store a new object. A name in the call (PUT that creates) must be the object's."""
         resource = call.resource
         obj = rules.check_shape(resource, document)
+        check_types(resource, obj)
         call.warnings += check_fields(resource, obj, call.validation)
         rules.check_namespace(resource, obj, call.namespace)
         obj = to_stored(resource, obj)
@@ -130,9 +138,11 @@ class Writer:
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
             new = rules.only_status(resource, new, old)
+            check_types(resource, {"apiVersion": resource.api_version, "status": new.get("status")})
             check_status(resource, new, old)
         elif call.subresource in ("", "scale"):
             rules.keep_status(resource, new, old)
+            check_types(resource, new)
             apply_defaults(resource.kind, new)
             check_update(resource, new, old)
             _check_finalizers(resource, new, old)
