@@ -19,7 +19,6 @@ import msgspec
 MOST_BYTES = 2 * 1024 * 1024
 MOST_FAMILIES = 400
 MOST_SAMPLES = 20_000
-MOST_SERIES = 4_000  # samples of one family
 MOST_LABELS = 12
 MOST_LABEL_TEXT = 256
 MOST_HELP = 512
@@ -54,6 +53,17 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(tuple[Family, ...])
 
 
+def possible_name(name: str) -> bool:
+    """Return whether Prometheus takes it as the name of a metric."""
+    return _NAME.fullmatch(name) is not None
+
+
+@lru_cache(1024)
+def possible_label(label: str) -> bool:
+    """Return whether Prometheus takes it as the name of a label."""
+    return _LABEL.fullmatch(label) is not None
+
+
 def encode_families(families: Sequence[Family]) -> bytes:
     """Return the families as JSON."""
     return _encoder.encode(tuple(families))
@@ -79,7 +89,7 @@ def decode_families(data: bytes) -> tuple[Family, ...]:
 
 
 def _check(family: Family) -> None:
-    if not _NAME.fullmatch(family.name):
+    if not possible_name(family.name):
         raise ValueError(f"metrics snapshot has a family with the impossible name {family.name[:40]!r}")
     if family.kind not in KINDS:
         raise ValueError(f"metric {family.name} has the unknown type {family.kind[:40]!r}")
@@ -96,14 +106,9 @@ def _check(family: Family) -> None:
         _check_labels(family.name, labels)
 
 
-@lru_cache(1024)
-def _possible(label: str) -> bool:
-    return _LABEL.fullmatch(label) is not None
-
-
 def _check_labels(name: str, labels: Labels) -> None:
     if len(labels) > MOST_LABELS or len({label for label, _ in labels}) != len(labels):
         raise ValueError(f"metric {name} has too many labels, or one twice")
     for label, value in labels:
-        if not _possible(label) or len(value) > MOST_LABEL_TEXT:
+        if not possible_label(label) or len(value) > MOST_LABEL_TEXT:
             raise ValueError(f"metric {name} has a label that cannot be used: {label[:40]!r}")
