@@ -110,7 +110,7 @@ class Kubectl:
         return json.loads(self(*arguments, "-o", "json"))
 
     def apply(self, *objects, **more):
-        return self("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": objects}, **more)
+        return self("apply", "-f", "-", stdin="\n".join(map(json.dumps, objects)), **more)
 
     @contextlib.contextmanager
     def running(self, *arguments):
