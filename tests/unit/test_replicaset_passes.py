@@ -35,6 +35,8 @@ from kcm.testing.virtual import VirtualClock, run
 
 Json = dict[str, Any]
 
+Scene = Callable[["Bench"], Coroutine[Any, Any, None]]
+
 KEY = Key("default", "web")
 PODS = "/api/v1/namespaces/default/pods"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
@@ -185,7 +187,7 @@ class Bench:
         return found
 
 
-def scenario(test: Callable[[Bench], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+def scenario(test: Scene) -> Callable[[], None]:
     """Run an async test on a bench of its own, in virtual time."""
 
     def in_virtual_time() -> None:
@@ -595,7 +597,14 @@ async def release_and_replace(bench: Bench) -> None:
         await bench.call("PATCH", f"{PODS}/{name}", {"metadata": {"labels": {"app": "other"}}})
 
 
-SCENES = [scale_up, scale_down, adopt_and_fill_up, adopt_too_many, release_and_replace]
+# The scene, and how few and how many pods the replica set may have at any time after it.
+SCENES = [
+    pytest.param(scale_up, 0, 6, id="scale up"),
+    pytest.param(scale_down, 2, 6, id="scale down"),
+    pytest.param(adopt_and_fill_up, 0, 4, id="adopt and fill up"),
+    pytest.param(adopt_too_many, 0, 4, id="adopt too many"),
+    pytest.param(release_and_replace, 2, 4, id="release and replace"),
+]
 
 
 async def _end(bench: Bench) -> Json:
@@ -610,10 +619,8 @@ async def _end(bench: Bench) -> Json:
 
 
 @pytest.mark.parametrize("stale", [False, True], ids=["on a fresh view", "on the view of before"])
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_a_crash_behind_any_write_ends_the_same(
-    scene: Callable[[Bench], Coroutine[Any, Any, None]], stale: bool
-) -> None:
+@pytest.mark.parametrize(("scene", "fewest", "most"), SCENES)
+def test_a_crash_behind_any_write_ends_the_same(scene: Scene, fewest: int, most: int, stale: bool) -> None:
     async def uncut() -> tuple[Json, int]:
         bench = Bench()
         await scene(bench)
@@ -625,16 +632,12 @@ def test_a_crash_behind_any_write_ends_the_same(
         bench = Bench()
         await scene(bench)
         successor = await bench.fresh_host()
-        host = bench.host(dies_after=after)
-        living = asyncio.ensure_future(host.settle())
-        dying = asyncio.ensure_future(host.dead.wait())
-        await asyncio.wait((living, dying), return_when=asyncio.FIRST_COMPLETED)
-        for task in (living, dying):
-            task.cancel()
-        await asyncio.wait((living, dying))
+        await _die(bench.host(dies_after=after))
+        assert fewest <= len(await bench.owned()) <= most
         if stale:
             with suppress(ApiError):
                 await successor.make_pass()
+            assert fewest <= len(await bench.owned()) <= most
         await successor.settle()
         return await _end(bench)
 
@@ -642,3 +645,13 @@ def test_a_crash_behind_any_write_ends_the_same(
     assert writes > 2
     for after in range(1, writes + 1):
         assert run(cut(after)) == expected, f"cut behind write {after} of {writes}"
+
+
+async def _die(host: Host) -> None:
+    """Let the host work until it dies behind its last write."""
+    living = asyncio.ensure_future(host.settle())
+    dying = asyncio.ensure_future(host.dead.wait())
+    await asyncio.wait((living, dying), return_when=asyncio.FIRST_COMPLETED)
+    for task in (living, dying):
+        task.cancel()
+    await asyncio.wait((living, dying))
