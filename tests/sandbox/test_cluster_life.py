@@ -134,7 +134,7 @@ def short(status):
             [
                 (0, ("Pending", "ContainerCreating", False)),
                 (1, ("Running", "running", True)),
-                (4, ("Failed", "Error", False)),
+                (4, ("Failed", "", False)),
             ],
             id="is evicted",
         ),

@@ -253,7 +253,7 @@ def _start(
 
 def _run(life: Running, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
     if behaviour.fault == "evicted" and _evicted_now(life, behaviour, now):
-        return _evict(life, now)
+        return _evict(life)
     notes: list[Note] = []
     lives: list[ContainerLife] = []
     for container, each in zip(pod.spec.containers, life.containers, strict=False):
@@ -337,11 +337,11 @@ def _evicted_now(life: Running, behaviour: Behaviour, now: Now) -> bool:
     return not since or now.seconds >= min(since) + behaviour.fault_after
 
 
-def _evict(life: Running, now: Now) -> Moved:
+def _evict(life: Running) -> Moved:
+    """End the pod without container statuses, so that readers see "Evicted" and not an exit reason."""
     message = "The node was low on resource: memory."
-    containers = tuple(_killed(each, 137, "Error", now) for each in life.containers)
     return Moved(
-        Ended("Failed", containers, life.init, "Evicted", message), (Note("Evicted", message, warning=True),)
+        Ended("Failed", (), life.init, "Evicted", message), (Note("Evicted", message, warning=True),)
     )
 
 
