@@ -19,8 +19,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from kcm.base.errors import ConfigurationError
-from kcm.config.document import Node, node_of
 from kcm.config.durations import format_duration, parse_duration
+from kcm.config.nodes import Node, join_path, node_of
 from kcm.config.schema import Span
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -62,13 +62,13 @@ def _struct(struct: type[S], node: Node, where: str, path: str) -> S:
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for name, value in values.items():
         if name not in fields:
-            raise _wrong(where, value, _join(path, name), "is unknown" + did_you_mean(name, fields))
+            raise _wrong(where, value, join_path(path, name), "is unknown" + did_you_mean(name, fields))
     given: dict[str, object] = {}
     for name, field in fields.items():
         if name in values:
-            given[field.name] = _value(field.type, values[name], where, _join(path, name))
+            given[field.name] = _value(field.type, values[name], where, join_path(path, name))
         elif field.required:
-            raise _wrong(where, node, _join(path, name), "is missing")
+            raise _wrong(where, node, join_path(path, name), "is missing")
     try:
         return struct(**given)
     except (ValueError, TypeError) as error:
@@ -97,8 +97,8 @@ def _mapping(options: tuple[Any, ...], node: Node, where: str, path: str) -> Map
         raise _wrong(where, node, path, f"expected keys with values, found {_found(node)}")
     key_type, value_type = options or (str, Any)
     for name, value in values.items():
-        _leaf(key_type, str, Node(name, value.line), where, _join(path, name))
-    return {name: _value(value_type, value, where, _join(path, name)) for name, value in values.items()}
+        _leaf(key_type, str, Node(name, value.line), where, join_path(path, name))
+    return {name: _value(value_type, value, where, join_path(path, name)) for name, value in values.items()}
 
 
 def _duration(span: Span, node: Node, where: str, path: str) -> float:
@@ -176,10 +176,6 @@ def _without_none(plain_type: Any) -> Any:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _wrong(where: str, node: Node, key: str, reason: str) -> ConfigurationError:

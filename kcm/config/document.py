@@ -9,58 +9,19 @@ Owns no state.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import yaml
 
 from kcm.base.errors import ConfigurationError
+from kcm.config.nodes import Node, Value, join_path
 
 MOST_BYTES = 64 * 1024
 MOST_NODES = 20_000
 DEEPEST = 32
-
-Value = None | bool | int | float | str | tuple["Node", ...] | Mapping[str, "Node"]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value and the line on which it stands (0: in no file). Mappings keep their key's line."""
-
-    value: Value
-    line: int = 0
-
-    def plain(self) -> Any:
-        """Return the value as Python's own dicts, lists and scalars."""
-        match self.value:
-            case tuple():
-                return [item.plain() for item in self.value]
-            case Mapping():
-                return {key: item.plain() for key, item in self.value.items()}
-        return self.value
-
-    def at(self, path: str) -> Node | None:
-        """Return the node at a path such as "client.qps", if it was written."""
-        node: Node | None = self
-        for part in path.split("."):
-            if node is None or not isinstance(node.value, Mapping):
-                return None
-            node = node.value.get(part)
-        return node
-
-
-def node_of(value: object) -> Node:
-    """Return Python values as nodes; TypeError for what no document can hold."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return Node(value)
-        case list() | tuple():
-            return Node(tuple(node_of(item) for item in value))
-        case Mapping():
-            return Node({str(key): node_of(item) for key, item in value.items()})
-    raise TypeError(f"no configuration value: {type(value).__name__}")
+LONGEST_NUMBER = 20
 
 
 def read_document(data: bytes, where: str) -> Node:
@@ -130,29 +91,37 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._error(line, path, "a key must be text")
             key = key_node.value
-            here = f"{path}.{key}" if path else key
+            here = join_path(path, key)
             if key in seen:
                 raise self._error(line, here, f"stands twice, first on line {seen[key]}")
             seen[key] = line
             yield key, Node(self.read(value_node, here, depth + 1).value, line)
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Value:
-        text: str = node.value
-        match node.tag.rpartition(":")[2]:
-            case "str":
-                return text
-            case "bool":
-                return text.lower() == "true"
-            case "null":
-                return None
-            case "int":
-                return int(text)
-            case "float":
-                return float(text)
-        raise self._error(node.start_mark.line + 1, path, f"the tag {node.tag[:64]} is not taken")
+        try:
+            return _scalar_value(node.tag.rpartition(":")[2], node.value)
+        except ValueError:
+            line = node.start_mark.line + 1
+            raise self._error(line, path, f"{node.value[:64]!r} is not taken as {node.tag[:64]}") from None
 
     def _error(self, line: int, path: str, reason: str) -> ConfigurationError:
         return ConfigurationError(_place(self._where, line), path, reason)
+
+
+def _scalar_value(kind: str, text: str) -> Value:
+    """Return the scalar; ValueError for a kind that is not taken or text that does not fit it."""
+    match kind:
+        case "str":
+            return text
+        case "null":
+            return None
+        case "bool" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case "int" if len(text) <= LONGEST_NUMBER:
+            return int(text)
+        case "float" if math.isfinite(number := float(text)):
+            return number
+    raise ValueError(text)
 
 
 def _place(where: str, line: int) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from kcm.base.errors import ConfigurationError
 from kcm.config.binding import bind
-from kcm.config.document import MOST_BYTES, Node, read_document
+from kcm.config.document import MOST_BYTES, read_document
+from kcm.config.nodes import Node
 from kcm.config.rules import broken_rules
 from kcm.config.schema import API_VERSION, KIND, Configuration
 from kcm.config.selection import Installed, select

@@ -260,6 +260,13 @@ def test_without_an_election_its_timings_do_not_matter() -> None:
         (HEAD.encode() + b"? [a]\n: 1", "a key must be text"),
         (HEAD.encode() + b"serving: !!python/object:os.system {}", "is not taken"),
         (HEAD.encode() + b"serving: {address: !!binary aaaa}", "is not taken"),
+        (HEAD.encode() + b"serving: {port: !!int many}", "'many' is not taken as"),
+        (HEAD.encode() + b"serving: {port: !!int " + b"9" * 5000 + b"}", "is not taken as"),
+        (HEAD.encode() + b"serving: {enabled: !!bool maybe}", "'maybe' is not taken as"),
+        (HEAD.encode() + b"controllers: {a: {settings: {x: [!!float inf]}}}", "settings.x[0]: 'inf' is not"),
+        (HEAD.encode() + b"controllers: {a: {settings: {x: 1e999}}}", "settings.x: '1e999' is not"),
+        (HEAD.encode() + b"serving: {!!set {a}: 1}", "a key must be text"),
+        (HEAD.encode() + b'"a\\nb": 1', "a\\nb: is unknown"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_one_line(data: bytes, says: str) -> None:
@@ -323,7 +330,8 @@ def test_a_section_survives_the_way_to_a_host_as_json() -> None:
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
+                st.text(max_size=2)
+                | st.sampled_from(
                     [*(f.encode_name for s in sections() for f in msgspec.structs.fields(s)), "x"]
                 ),
                 inner,
@@ -338,6 +346,19 @@ def test_whatever_is_written_is_bound_or_refused_and_never_breaks(value: object)
     said = ""
     try:
         bind(Configuration, wrapped, "f.yaml")
+    except ConfigurationError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+YAMLISH = st.text(st.sampled_from("ab:-?[]{}&*!|>'\"#%@,\n \t01.e~<=\u2028é"), max_size=40)
+
+
+@given(st.binary(max_size=40) | YAMLISH.map(str.encode), st.booleans())
+def test_no_bytes_do_more_than_be_refused_in_one_line(data: bytes, headed: bool) -> None:
+    said = ""
+    try:
+        parse(HEAD.encode() + data if headed else data, "f.yaml")
     except ConfigurationError as error:
         said = str(error)
     assert "\n" not in said
