@@ -19,8 +19,9 @@ from kcm.base.clock import SystemClock
 from kcm.base.errors import ConfigurationError
 from kcm.base.rng import SeededRng
 from kcm.client.credentials import CredentialSource
+from kcm.client.exec_plugin import ExecPolicy
 from kcm.client.http import HttpTransport
-from kcm.client.sources import credential_source
+from kcm.client.sources import find_credentials
 from kcm.config.loader import check_rules, load
 from kcm.config.schema import Configuration
 from kcm.config.selection import Installed, parse_items, select
@@ -108,7 +109,16 @@ async def _live(configuration: Configuration, controllers: dict[str, str]) -> No
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked, number)
-    source = await credential_source(configuration.client, clock)
+    client = configuration.client
+    source = await find_credentials(
+        clock,
+        os.environ,
+        kubeconfig=client.kubeconfig,
+        context=client.context,
+        master=client.master,
+        policy=ExecPolicy(allowed=client.exec_plugins),
+        allow_insecure=client.allow_insecure_tls,
+    )
     identity = configuration.leader_election.identity or f"{socket.gethostname()}_{rng.uuid()}"
     manager = Manager(configuration, controllers, identity, source, _connect, ProcessLauncher(), clock, rng)
     await manager.run(stop)

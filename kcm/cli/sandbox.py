@@ -97,8 +97,10 @@ class _Together:
         else:
             command += ["--port", str(port), "--kube-api-qps", "0"]
         # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
+        # Without KUBECONFIG: whatever a person is logged in to must not leak into the sandbox.
+        environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
         manager = await asyncio.create_subprocess_exec(
-            *command, start_new_session=True, preexec_fn=_die_with_parent
+            *command, env=environment, start_new_session=True, preexec_fn=_die_with_parent
         )
         async with asyncio.TaskGroup() as tasks:
             ended = tasks.create_task(manager.wait())

@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 
-from kcm.cache.projection import Projection
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.objects.resource import ResourceType
@@ -93,10 +92,13 @@ ControlToHost = Configure | NewCredentials | Lead | Renew | BarrierPassed | Watc
 
 
 class WatchDeclaration(msgspec.Struct, frozen=True):
-    """One watch that a host wants fed. Its place in `Declare.watches` is its number in the feed."""
+    """One watch that a host wants fed. Its place in `Declare.watches` is its number in the feed.
+
+    `projection` is what `kcm.cache.projection.encode` wrote.
+    """
 
     spec: WatchSpec
-    projection: Projection
+    projection: msgspec.Raw
 
 
 class Declare(msgspec.Struct, frozen=True, tag="declare"):

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kcm.cache.projection import projection_of, union
+import msgspec
+
+from kcm.cache.projection import encode, projection_of, union
 from kcm.cache.replica import Cache, Replica, Unreadable
 from kcm.cache.watchspec import WatchSpec
 from kcm.host.messages import WatchDeclaration
@@ -44,7 +46,7 @@ class Replicas:
             whole = projections[0]
             for projection in projections[1:]:
                 whole = union(whole, projection)
-            declared.append(WatchDeclaration(spec, whole))
+            declared.append(WatchDeclaration(spec, msgspec.Raw(encode(whole))))
         return tuple(declared)
 
     def numbered(self, watch: int) -> tuple[Replica[Any], ...]:

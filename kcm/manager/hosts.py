@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from kcm.base.clock import Clock
+from kcm.cache.projection import decode
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.messages import (
@@ -224,7 +225,9 @@ class HostSupervisor:
                 assert self._handle is not None
                 for number, watch in enumerate(watches):
                     self._subscriptions.append(
-                        self._informers.subscribe(watch.spec, watch.projection, self._handle.channel, number)
+                        self._informers.subscribe(
+                            watch.spec, decode(bytes(watch.projection)), self._handle.channel, number
+                        )
                     )
             case Refuse(controller, key, reason):
                 where = f"controllers.{controller}" + (f".{key}" if key else "")

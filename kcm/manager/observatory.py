@@ -15,7 +15,6 @@ from functools import partial
 
 from kcm import __version__
 from kcm.base.clock import Clock
-from kcm.cache.reflector import ReflectorHealth
 from kcm.config.schema import Configuration
 from kcm.election.elector import Elector
 from kcm.manager import host_life as life
@@ -192,18 +191,18 @@ class Observatory:
         caches = []
         for spec, informer in self._informers.informers.items():
             counts = informer.store.counts()
-            health: ReflectorHealth = informer.reflector.health()
+            health = informer.reflector.health()
             limits = (spec.namespace, spec.label_selector, spec.field_selector)
             caches.append(
                 CacheStatus(
                     resource=str(spec.resource),
                     selector=" ".join(limit for limit in limits if limit),
-                    state=health.state,
+                    state=health.phase,
                     objects=counts.objects,
                     position=counts.version,
                     event_age=counts.age,
                     readers=informer.readers,
-                    reason=health.reason,
+                    reason=health.trouble,
                 )
             )
         return caches
