@@ -10,20 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kcm.base.clock import Clock
+from kcm.sandbox.api.errors import bad_request
 from kcm.sandbox.api.history import watch_line
 from kcm.sandbox.api.lists import Page
 from kcm.sandbox.api.negotiation import Wanted
-from kcm.sandbox.api.records import Json, Record, decode, encode
+from kcm.sandbox.api.records import Json, decode, encode
 from kcm.sandbox.api.views import from_stored, is_view
 from kcm.sandbox.schema.resources import ResourceInfo
-
-try:
-    from kcm.sandbox.schema.tables import table
-except ImportError:
-
-    def table(*args, **kwargs):
-        raise NotImplementedError("tables are being built")
-
+from kcm.sandbox.schema.tables import IncludeObject, table
 
 TABLE = "Table"
 PARTIAL = "PartialObjectMetadata"
@@ -42,7 +36,7 @@ class Renderer:
         self._resource = resource
         self._wanted = wanted
         self._clock = clock
-        self._include = include_object or "Metadata"
+        self._include = _include(include_object)
         self._columns_sent = False
         # Stored bytes can be sent as they are.
         self.verbatim = not wanted.shape and not is_view(resource)
@@ -121,11 +115,15 @@ class Renderer:
         )
 
 
+def _include(text: str) -> IncludeObject:
+    match text:
+        case "" | "Metadata":
+            return "Metadata"
+        case "None" | "Object":
+            return text
+    raise bad_request(f"unrecognized includeObject value: {text[:40]!r}")
+
+
 def partial(obj: Json, version: str) -> Json:
     """Return an object's metadata alone."""
     return {"kind": PARTIAL, "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
-
-
-def records_of(page: Page) -> Sequence[Record]:
-    """Return the records of a page."""
-    return page.records
