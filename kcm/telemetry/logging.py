@@ -99,6 +99,7 @@ class _Handler(logging.Handler):
 
 
 _handler: _Handler | None = None
+_levels_before: dict[str, int] = {}
 
 
 def configure(
@@ -126,12 +127,12 @@ def configure(
         else json_format(process)
     )
     _handler = _Handler(LineWriter(target, lambda count: form(_dropped_record(count))), form)
-    root = logging.getLogger()
-    root.addHandler(_handler)
-    root.setLevel(LEVELS[level])
+    logging.getLogger().addHandler(_handler)
+    _set_level("", LEVELS[level])
     for name in _NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, LEVELS[level]))
+        _set_level(name, max(logging.WARNING, LEVELS[level]))
     logging.captureWarnings(True)
+    atexit.unregister(shutdown)
     atexit.register(shutdown)
 
 
@@ -147,8 +148,17 @@ def shutdown() -> None:
         return
     logging.getLogger().removeHandler(_handler)
     logging.captureWarnings(False)
+    while _levels_before:
+        name, before = _levels_before.popitem()
+        logging.getLogger(name).setLevel(before)
     _handler.writer.close(_CLOSE_TIMEOUT)
     _handler = None
+
+
+def _set_level(name: str, level: int) -> None:
+    log = logging.getLogger(name)
+    _levels_before[name] = log.level
+    log.setLevel(level)
 
 
 def _wants_colour() -> bool:

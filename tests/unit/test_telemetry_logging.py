@@ -29,10 +29,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger().level
     yield
     shutdown()
-    logging.getLogger().setLevel(root)
 
 
 def lines_of(stream: io.StringIO) -> list[str]:
@@ -122,6 +120,18 @@ def test_a_wrong_level_or_format_is_refused() -> None:
         configure(level="loud")
     with pytest.raises(ValueError, match="unknown log format"):
         configure(format="xml")  # type: ignore[arg-type]  # what an unchecked caller could pass
+
+
+def test_shutdown_leaves_levels_and_handlers_as_they_were() -> None:
+    def state() -> list[object]:
+        loggers = [logging.getLogger(name) for name in ("", "asyncio", "kubernetes", "kcm")]
+        return [(log.level, tuple(log.handlers)) for log in loggers]
+
+    before = state()
+    configure(level="debug", stream=io.StringIO())
+    configure(level="error", stream=io.StringIO())
+    shutdown()
+    assert state() == before
 
 
 def test_bound_fields_are_in_every_record_and_can_be_overridden() -> None:
