@@ -9,12 +9,13 @@ Rules (reference: runtime 5, DESIGN 2.6):
   *sent*, or as soon as the record is seen not to be ours. Every step looks at the deadline first:
   after a pause or a suspension that is the first thing that happens.
 - A write without an answer is recognised by its record when that is seen later.
-- A deleted Lease is created anew by its leader at once, by others only when it would have expired.
+- A deleted Lease is created anew by its leader at once, by others who knew it after a whole duration.
 - The Lease is released only after work has ended; while it ends on request, renewals go on.
 
 Guarantees at most one leader by its own deadline, as long as clocks run at the same rate and only
-candidates write the Lease. Does not guarantee that of a process that never saw a Lease that
-someone deleted. Owns no state: `step` returns the next one.
+candidates write the Lease, and also over one deletion by someone else that every candidate sees.
+Does not guarantee that of a candidate that had never seen a Lease that was deleted, nor of a create
+that was on its way meanwhile: a create names no version. Owns no state: `step` returns the next one.
 """
 
 from __future__ import annotations
@@ -355,14 +356,17 @@ def _is_news(event: Saw, known: Sighting) -> bool:
 
 
 def _expiry(known: Sighting | None, found: Found | None, now: Moment, me: Candidate) -> float:
-    if known is not None:
-        before = known.found.record if known.found else None
-        if (found.record if found else None) == before:
-            return known.expires
-    if found is None:
-        # Deleted under its holder, who may work on until its deadline: wait as if it were there.
-        return known.expires if known is not None else now.boottime
-    return now.boottime + (found.record.duration or me.settings.lease_duration)
+    before = known.found.record if known is not None and known.found is not None else None
+    record = found.record if found is not None else None
+    if known is not None and record == before:
+        return known.expires
+    if record is not None:
+        return now.boottime + (record.duration or me.settings.lease_duration)
+    if before is None:
+        return now.boottime
+    # Deleted under its holder, who may have renewed unseen until a moment ago; and with the Lease
+    # went the version that would refuse a claim made too early. So wait a whole duration.
+    return now.boottime + max(before.duration, me.settings.lease_duration)
 
 
 def _fresh(found: Found, now: Moment, me: Candidate) -> Sighting:
