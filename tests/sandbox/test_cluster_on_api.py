@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import math
 from contextlib import asynccontextmanager
 
+import pytest
+
+from kcm.base.errors import ConfigurationError
 from kcm.base.rng import SeededRng
+from kcm.sandbox.api.faults import Compact, CutWatch, DropAfter, DropBefore, Fault, Refuse
 from kcm.sandbox.api.server import ApiServer
-from kcm.sandbox.cluster import Cluster, ClusterSettings, NodeShape
+from kcm.sandbox.cluster import Cluster, ClusterSettings, NodeShape, Pace
 from kcm.sandbox.cluster.calls import MERGE, Api
 from kcm.testing.virtual import VirtualClock, run
 
@@ -264,6 +269,67 @@ def test_a_quiet_cluster_writes_nothing_but_heartbeats():
             assert (await there.pod())["metadata"]["resourceVersion"] == version
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Fault(CutWatch(1), "watch", "pods", times=5), id="its watch of pods is cut"),
+        pytest.param(Fault(Compact(), "watch", "pods", times=5), id="history is lost"),
+        pytest.param(Fault(Refuse(500), "*", "pods", agent="kubelet|scheduler", times=20), id="500s"),
+        pytest.param(Fault(Refuse(429, 1), "*", "pods/status", times=20), id="429s on status"),
+        pytest.param(Fault(Refuse(409), "*", "pods/status", times=20), id="conflicts on status"),
+        pytest.param(Fault(DropAfter(), "*", "pods/binding", times=5), id="answers to bindings are lost"),
+        pytest.param(Fault(DropAfter(), "*", "pods/status", times=20), id="answers to status are lost"),
+        pytest.param(
+            Fault(DropBefore(), "*", "*", agent="kubelet|scheduler", times=20), id="connections are lost"
+        ),
+    ],
+)
+def test_pods_live_and_die_although(fault):
+    async def story():
+        async with world() as there:
+            there.server.faults.add(fault)
+            for number in range(20):
+                await there.create_pod(f"p{number}")
+            await there.clock.sleep(120)
+            assert {pod["status"]["phase"] for pod in await there.pods()} == {"Running"}
+            for number in range(20):
+                await there.delete_pod(f"p{number}")
+            await there.clock.sleep(60)
+            assert await there.pods() == []
+
+    run(story())
+
+
+def test_a_lost_answer_does_not_fill_a_node_twice():
+    async def story():
+        async with world(nodes=1, shape=NodeShape(cpu="2")) as there:
+            there.server.faults.add(Fault(DropAfter(), "*", "pods/binding"))
+            core = [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]
+            for name in "abc":
+                await there.create_pod(name, containers=core)
+            await there.clock.sleep(30)
+            bound = [pod["metadata"]["name"] for pod in await there.pods() if "nodeName" in pod["spec"]]
+            assert bound == ["a", "b"]
+            await there.delete_pod("a")
+            await there.clock.sleep(30)
+            bound = [pod["metadata"]["name"] for pod in await there.pods() if "nodeName" in pod["spec"]]
+            assert bound == ["b", "c"]
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"nodes": -1}, {"nodes": 5000}, {"pace": Pace(speed=0.0)}, {"pace": Pace(speed=math.inf)}]
+)
+def test_settings_out_of_bounds_are_refused(settings):
+    async def story():
+        async with world(**settings):
+            pass
+
+    with pytest.raises(ConfigurationError, match="is not between"):
+        run(story())
 
 
 def test_without_nodes_pods_stay_as_they_are():

@@ -32,6 +32,9 @@ from kcm.sandbox.api.views import storage_group
 from kcm.sandbox.api.writes import Writer
 from kcm.sandbox.schema.resources import RESOURCES
 from kcm.serving.http import ConnectionLost, Request, Response
+from kcm.telemetry.logging import logger
+
+log = logger("sandbox.api")
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE"))
 
@@ -79,6 +82,11 @@ class ApiServer:
             return await self._answer(request)
         except ApiFailure as failure:
             return _refuse(failure)
+        except ConnectionLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a process edge: a mistake of ours costs one request
+            log.error("request failed", method=request.method, path=request.path, error=repr(error))
+            return _refuse(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     async def _answer(self, request: Request) -> Response:
         route = parse(request.path)

@@ -17,7 +17,7 @@ from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import expired, invalid_option, version_too_large
 from kcm.sandbox.api.history import DELETED, MODIFIED, Event, watch_line
 from kcm.sandbox.api.lists import FUTURE_WAIT, parse_version
-from kcm.sandbox.api.records import encode
+from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.rendering import Renderer
 from kcm.sandbox.api.selection import Selection
 from kcm.sandbox.api.store import Collection, Store
@@ -110,8 +110,12 @@ class Watch:
         if refusal is not None:
             yield refusal
             return
-        for chunk in initial:
-            yield chunk
+        begun = self._store.version
+        for first in range(0, len(initial), _BATCH):
+            batch = initial[first : first + _BATCH]
+            yield b"".join([self._renderer.event("ADDED", record.raw) for record in batch])
+        if self._options.initial_events:
+            yield self._renderer.bookmark(begun, initial_end=True)
         while True:
             chunk, cut = self._read()
             if chunk:
@@ -129,8 +133,8 @@ class Watch:
                 continue
             await self._wait(min(bookmark, ends))
 
-    def _begin(self) -> tuple[bytes | None, list[bytes]]:
-        """Return a refusal, or the chunks that come before live events; set the position."""
+    def _begin(self) -> tuple[bytes | None, list[Record]]:
+        """Return a refusal, or the records that come before live events; set the position."""
         history, version = self._collection.history, self._options.version
         if version is not None:
             if version < history.floor:
@@ -138,16 +142,8 @@ class Watch:
             self._position = history.position_after(version)
             return None, []
         self._position = history.end
-        matching = [record for record in self._collection.ordered() if self._selection.matches(record)]
-        chunks = [
-            b"".join(
-                [self._renderer.event("ADDED", record.raw) for record in matching[first : first + _BATCH]]
-            )
-            for first in range(0, len(matching), _BATCH)
-        ]
-        if self._options.initial_events:
-            chunks.append(self._renderer.bookmark(self._store.version, initial_end=True))
-        return None, chunks
+        self._seen = self._store.version
+        return None, [record for record in self._collection.ordered() if self._selection.matches(record)]
 
     def _expired(self, version: int) -> bytes:
         failure = expired(f"too old resource version: {version} ({self._collection.history.floor})")
