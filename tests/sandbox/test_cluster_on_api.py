@@ -280,6 +280,8 @@ def test_a_quiet_cluster_writes_nothing_but_heartbeats():
         pytest.param(Fault(Refuse(429, 1), "*", "pods/status", times=20), id="429s on status"),
         pytest.param(Fault(Refuse(409), "*", "pods/status", times=20), id="conflicts on status"),
         pytest.param(Fault(DropAfter(), "*", "pods/binding", times=5), id="answers to bindings are lost"),
+        pytest.param(Fault(Refuse(409), "*", "pods/binding", times=20), id="conflicts on bindings"),
+        pytest.param(Fault(Refuse(503), "*", "pods/binding", times=20), id="bindings are refused"),
         pytest.param(Fault(DropAfter(), "*", "pods/status", times=20), id="answers to status are lost"),
         pytest.param(
             Fault(DropBefore(), "*", "*", agent="kubelet|scheduler", times=20), id="connections are lost"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kcm.base.clock import Clock
+from kcm.base.errors import ConfigurationError
 from kcm.base.rng import Rng
 from kcm.sandbox.cluster.behaviour import Pace
 from kcm.sandbox.cluster.calls import Api
@@ -26,6 +27,7 @@ from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.serving.http import Handler
 
 MOST_NODES = 1000
+SPEEDS = (0.01, 1000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class Cluster:
     """Simulated nodes with their scheduler and kubelet."""
 
     def __init__(self, handler: Handler, settings: ClusterSettings, clock: Clock, rng: Rng) -> None:
-        if not 0 <= settings.nodes <= MOST_NODES:
-            raise ValueError(f"nodes: {settings.nodes} is not between 0 and {MOST_NODES}")
+        """ConfigurationError when the settings are out of bounds."""
+        _check(settings)
         self.nodes = tuple(SimulatedNode(index, settings.shape) for index in range(settings.nodes))
         self._clock = clock
         self._api = Api(handler, "kubelet")
@@ -95,3 +97,12 @@ class Cluster:
                 group.create_task(self._kubelet.run())
                 group.create_task(self._heartbeats.run())
                 group.create_task(self.events.run())
+
+
+def _check(settings: ClusterSettings) -> None:
+    if not 0 <= settings.nodes <= MOST_NODES:
+        raise ConfigurationError("--nodes", "", f"{settings.nodes} is not between 0 and {MOST_NODES}")
+    slowest, fastest = SPEEDS
+    if not slowest <= settings.pace.speed <= fastest:
+        reason = f"{settings.pace.speed} is not between {slowest} and {fastest}"
+        raise ConfigurationError("--speed", "", reason)

@@ -24,7 +24,8 @@ from kcm.telemetry.logging import logger
 
 log = logger("sandbox.follow")
 
-_RETRY = 1.0
+_SHORTEST = 1.0
+_WATCH_SECONDS = "300"
 
 
 class Meta(Protocol):
@@ -111,6 +112,7 @@ class Follower(Generic[V]):
         """Follow until cancelled."""
         listed = False
         while True:
+            begun = self._clock.monotonic()
             try:
                 if not listed:
                     await self._list()
@@ -121,7 +123,9 @@ class Follower(Generic[V]):
             except Refused as error:
                 listed = listed and error.code != 410
                 log.warning("cannot follow", path=self._path, error=str(error))
-                await self._clock.sleep(_RETRY)
+            if self._clock.monotonic() - begun < _SHORTEST:
+                # A server that ends every watch at once must not be asked in a hot loop.
+                await self._clock.sleep(_SHORTEST)
 
     async def _list(self) -> None:
         listed = msgspec.json.decode(await self._api.get(self._path), type=_List)

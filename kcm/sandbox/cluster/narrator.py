@@ -62,7 +62,7 @@ class WorkloadView(Spec, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Remark:
     """One thing that happened: `what` is counted with its like when there are many."""
 
     tone: Tone
@@ -78,7 +78,7 @@ class Narrator:
     """Collects happenings until they are told."""
 
     colour: bool = False
-    _single: list[Happening] = field(default_factory=list)
+    _single: list[Remark] = field(default_factory=list)
     _counted: Counter[tuple[str, str, str, Tone]] = field(default_factory=Counter)
 
     def pod_changed(self, change: Change[PodView]) -> None:
@@ -117,12 +117,12 @@ class Narrator:
         node, old = change.new, change.old
         name = node.metadata.name
         if change.kind == "deleted":
-            self._note(Happening("gone", "node", "", name, "deleted"))
+            self._note(Remark("gone", "node", "", name, "deleted"))
         elif old is None and not change.initial:
-            self._note(Happening("good", "node", "", name, "joined"))
+            self._note(Remark("good", "node", "", name, "joined"))
         elif old is not None and node.spec.unschedulable != old.spec.unschedulable:
             verb = "cordoned" if node.spec.unschedulable else "uncordoned"
-            self._note(Happening("plain", "node", "", name, verb))
+            self._note(Remark("plain", "node", "", name, verb))
 
     def tell(self, now: datetime) -> list[str]:
         """Return the lines for what happened since the last telling, and forget it."""
@@ -150,20 +150,20 @@ class Narrator:
             self._pod("bad", pod, "unschedulable")
 
     def _pod(self, tone: Tone, pod: PodView, what: str, detail: str = "") -> None:
-        self._note(Happening(tone, "pod", pod.metadata.namespace, pod.metadata.name, what, detail))
+        self._note(Remark(tone, "pod", pod.metadata.namespace, pod.metadata.name, what, detail))
 
     def _workload(self, tone: Tone, kind: str, view: WorkloadView, what: str, detail: str = "") -> None:
-        self._note(Happening(tone, kind, view.metadata.namespace, view.metadata.name, what, detail))
+        self._note(Remark(tone, kind, view.metadata.namespace, view.metadata.name, what, detail))
 
-    def _note(self, happening: Happening) -> None:
+    def _note(self, remark: Remark) -> None:
         if not self._counted and len(self._single) < _ALONE:
-            self._single.append(happening)
+            self._single.append(remark)
             return
         # Too many to tell singly. Those noted before are counted too; workloads stay single while
         # they are few, because "scaled 3 → 1000" is what the reader needs to understand the rest.
         pods = [each for each in self._single if each.kind == "pod"]
         self._single = [each for each in self._single if each.kind != "pod"]
-        for each in (*pods, happening):
+        for each in (*pods, remark):
             if each.kind != "pod" and len(self._single) < _ALONE:
                 self._single.append(each)
             else:
@@ -178,9 +178,9 @@ class Narrator:
         return f"{now:%H:%M:%S}  {verb} {text}"
 
 
-def _label(happening: Happening) -> str:
-    where = f"{happening.namespace}/" if happening.namespace else ""
-    return f"{happening.kind} {where}{happening.name}"
+def _label(remark: Remark) -> str:
+    where = f"{remark.namespace}/" if remark.namespace else ""
+    return f"{remark.kind} {where}{remark.name}"
 
 
 def _maker(pod: PodView) -> str:

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from kcm.base.timestamps import format_time
 from kcm.sandbox.cluster.behaviour import Behaviour
@@ -89,65 +89,75 @@ def _phase(life: Life) -> str:
     return "Pending"
 
 
+class _Verdict(NamedTuple):
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+_TRUE, _FALSE = _Verdict("True"), _Verdict("False")
+
+
 def _conditions(life: Life, pod: PodView, containers: Sequence[Json], placed: Placed, now: Now) -> list[Json]:
-    initialised = isinstance(life, Running) or (isinstance(life, Ended) and life.phase == "Succeeded")
-    unready = [each["name"] for each in containers if not each["ready"]]
-    if isinstance(life, Ended):
-        why = "PodCompleted" if life.phase == "Succeeded" else "PodFailed"
-        containers_ready = ("False", why, "")
-    elif unready:
-        message = f"containers with unready status: [{' '.join(unready)}]"
-        containers_ready = ("False", "ContainersNotReady", message)
-    else:
-        containers_ready = ("True", "", "")
+    ready = _containers_ready(life, containers)
     verdicts = {
-        "PodReadyToStartContainers": (
-            "False" if isinstance(life, Arrived | Starting | Ended) else "True",
-            "",
-            "",
-        ),
-        "Initialized": _initialised(life, pod, initialised),
-        "Ready": _gated(pod, containers_ready),
-        "ContainersReady": containers_ready,
+        "PodReadyToStartContainers": _FALSE if isinstance(life, Arrived | Starting | Ended) else _TRUE,
+        "Initialized": _initialised(life, pod),
+        "Ready": _gated(pod, ready),
+        "ContainersReady": ready,
     }
     if isinstance(life, Ended) and life.reason == "Evicted":
-        verdicts["DisruptionTarget"] = ("True", "TerminationByKubelet", life.message)
-    return [_condition(name, *verdict, pod, placed, now) for name, verdict in verdicts.items()]
+        verdicts["DisruptionTarget"] = _Verdict("True", "TerminationByKubelet", life.message)
+    stamp = format_time(now.wall)
+    return [_condition(name, verdict, pod, placed, stamp) for name, verdict in verdicts.items()]
 
 
-def _condition(
-    name: str, status: str, reason: str, message: str, pod: PodView, placed: Placed, now: Now
-) -> Json:
+def _condition(name: str, verdict: _Verdict, pod: PodView, placed: Placed, stamp: str) -> Json:
     before, since = placed.since.get(name, ("", ""))
     condition: Json = {
         "type": name,
-        "status": status,
-        "lastTransitionTime": since if before == status else format_time(now.wall),
+        "status": verdict.status,
+        "lastTransitionTime": since if before == verdict.status else stamp,
         # Written even when empty: a merge would keep the reason of an earlier verdict.
-        "reason": reason or None,
-        "message": message or None,
+        "reason": verdict.reason or None,
+        "message": verdict.message or None,
     }
     if pod.metadata.generation:
         condition["observedGeneration"] = pod.metadata.generation
     return condition
 
 
-def _initialised(life: Life, pod: PodView, done: bool) -> tuple[str, str, str]:
+def _containers_ready(life: Life, containers: Sequence[Json]) -> _Verdict:
+    if isinstance(life, Ended):
+        return _Verdict("False", "PodCompleted" if life.phase == "Succeeded" else "PodFailed")
+    unready = " ".join(each["name"] for each in containers if not each["ready"])
+    if not unready:
+        return _TRUE
+    return _Verdict("False", "ContainersNotReady", f"containers with unready status: [{unready}]")
+
+
+def _initialised(life: Life, pod: PodView) -> _Verdict:
     blocking = [each.name for each in pod.spec.init_containers if each.restart_policy != "Always"]
-    if done or not blocking:
-        return ("True", "", "")
-    finished = sum(run.finished is not None for run in life.done) if isinstance(life, Initialising) else 0
+    match life:
+        case Running():
+            return _TRUE
+        case Initialising(done=runs) | Ended(init=runs):
+            finished = sum(run.finished is not None for run in runs)
+        case _:
+            finished = 0
+    if finished == len(blocking):
+        return _TRUE
     names = " ".join(blocking[finished:])
-    return ("False", "ContainersNotInitialized", f"containers with incomplete status: [{names}]")
+    return _Verdict("False", "ContainersNotInitialized", f"containers with incomplete status: [{names}]")
 
 
-def _gated(pod: PodView, containers_ready: tuple[str, str, str]) -> tuple[str, str, str]:
+def _gated(pod: PodView, containers_ready: _Verdict) -> _Verdict:
     if containers_ready[0] != "True":
         return containers_ready
     for gate in pod.spec.readiness_gates:
         if not pod.status.holds(gate.condition_type):
             message = f'corresponding condition of pod readiness gate "{gate.condition_type}" does not hold.'
-            return ("False", "ReadinessGatesNotReady", message)
+            return _Verdict("False", "ReadinessGatesNotReady", message)
     return containers_ready
 
 

@@ -10,7 +10,7 @@ taken on each node.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
@@ -29,6 +29,15 @@ _PAUSE = 1.0
 _TURN = 0.002
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a pod takes on a node; `seen` once the API has said that it is there."""
+
+    node: str
+    wanted: Amount
+    seen: bool
+
+
 class Scheduler:
     """Binds pods to nodes."""
 
@@ -37,7 +46,7 @@ class Scheduler:
         self._events = events
         self._clock = clock
         self._rooms: dict[str, Room] = {}
-        self._placed: dict[str, tuple[str, Amount]] = {}
+        self._placed: dict[str, _Place] = {}
         self._pending: dict[str, PodView] = {}
         self._parked: dict[str, tuple[PodView, str]] = {}
         self._reconsider_at: float | None = None
@@ -70,7 +79,7 @@ class Scheduler:
         if pod.spec.node_name:
             self._pending.pop(uid, None)
             self._parked.pop(uid, None)
-            self._count(pod, pod.spec.node_name)
+            self._count(pod, pod.spec.node_name, seen=True)
             return
         if not _is_ours(pod):
             self._pending.pop(uid, None)
@@ -106,6 +115,10 @@ class Scheduler:
         self._wake.clear()
 
     async def _place(self, pod: PodView) -> None:
+        if place := self._placed.get(pod.metadata.uid):
+            # Tried before without a clear answer: once more to the same node, where it is counted.
+            await self._bind(pod, place.node)
+            return
         try:
             wanted = requested_by(pod.spec)
         except ValueError as error:
@@ -119,7 +132,7 @@ class Scheduler:
 
     async def _bind(self, pod: PodView, node: str) -> None:
         meta = pod.metadata
-        self._count(pod, node)
+        self._count(pod, node, seen=False)
         self._parked.pop(meta.uid, None)
         body = {
             "apiVersion": "v1",
@@ -130,13 +143,25 @@ class Scheduler:
         try:
             await self._api.create(f"/api/v1/namespaces/{meta.namespace}/pods/{meta.name}/binding", body)
         except Refused as error:
-            self._forget(meta.uid)
-            if error.code not in (404, 409):
-                log.warning("binding refused", pod=pod.label, error=str(error))
-                self._parked[meta.uid] = (pod, "")
-                self._reconsider()
+            self._not_bound(pod, error)
             return
         self._events.record(pod, NAME, "Scheduled", f"Successfully assigned {pod.label} to {node}")
+
+    def _not_bound(self, pod: PodView, error: Refused) -> None:
+        uid = pod.metadata.uid
+        place = self._placed.get(uid)
+        if place is None or place.seen:
+            # Gone, or only the answer was lost: the watch has said what counts.
+            return
+        if error.code == 404:
+            self._forget(uid)
+            return
+        if error.code not in (0, 409):
+            # Certainly not bound. After a lost answer or a conflict it may be, so it stays counted.
+            self._forget(uid)
+        log.debug("binding refused", pod=pod.label, error=str(error))
+        self._parked[uid] = (pod, "")
+        self._reconsider()
 
     async def _park(self, pod: PodView, message: str) -> None:
         meta = pod.metadata
@@ -160,36 +185,36 @@ class Scheduler:
         except Refused as error:
             log.debug("condition not written", pod=pod.label, error=str(error))
 
-    def _count(self, pod: PodView, node: str) -> None:
+    def _count(self, pod: PodView, node: str, *, seen: bool) -> None:
         uid = pod.metadata.uid
-        placed = self._placed.get(uid)
-        if placed is not None and placed[0] == node:
+        place = self._placed.get(uid)
+        if place is not None and place.node == node:
+            self._placed[uid] = replace(place, seen=seen or place.seen)
             return
         self._forget(uid)
         try:
             wanted = requested_by(pod.spec)
         except ValueError:
             wanted = Amount(pods=1)
-        self._placed[uid] = (node, wanted)
+        self._placed[uid] = _Place(node, wanted, seen)
         if room := self._rooms.get(node):
             self._rooms[node] = room.with_pod(wanted)
 
     def _forget(self, uid: str) -> None:
         self._pending.pop(uid, None)
         self._parked.pop(uid, None)
-        placed = self._placed.pop(uid, None)
-        if placed is None:
+        place = self._placed.pop(uid, None)
+        if place is None:
             return
-        node, wanted = placed
-        if room := self._rooms.get(node):
-            self._rooms[node] = room.without_pod(wanted)
+        if room := self._rooms.get(place.node):
+            self._rooms[place.node] = room.without_pod(place.wanted)
         self._reconsider()
 
     def _used_on(self, node: str) -> Amount:
         used = Amount()
-        for where, wanted in self._placed.values():
-            if where == node:
-                used += wanted
+        for place in self._placed.values():
+            if place.node == node:
+                used += place.wanted
         return used
 
     def _reconsider(self) -> None:
