@@ -23,6 +23,7 @@ class Census:
 
     active: list[Pod]
     strays: list[Pod]
+    finished: list[Pod]
     fully_labeled: int
     terminating: int
     ready_since: list[datetime | None]
@@ -52,6 +53,7 @@ def take_census(owned: Iterable[Pod], selector: Selector, template_labels: Mappi
     """Sort the pods that a replica set controls."""
     active: list[Pod] = []
     strays: list[Pod] = []
+    finished: list[Pod] = []
     ready_since: list[datetime | None] = []
     fully_labeled = terminating = 0
     wanted = template_labels.items()
@@ -62,6 +64,7 @@ def take_census(owned: Iterable[Pod], selector: Selector, template_labels: Mappi
         metadata = pod.metadata
         status = pod.status
         if status.phase in FINISHED:
+            finished.append(pod)
             continue
         if metadata.labels != known:
             known = metadata.labels
@@ -80,7 +83,7 @@ def take_census(owned: Iterable[Pod], selector: Selector, template_labels: Mappi
                 if condition.status == "True":
                     ready_since.append(condition.last_transition_time)
                 break
-    return Census(active, strays, fully_labeled, terminating, ready_since)
+    return Census(active, strays, finished, fully_labeled, terminating, ready_since)
 
 
 def is_active(pod: Pod) -> bool:

@@ -57,9 +57,12 @@ class ReplicaSetController(Controller[ReplicaSet, Seen]):
         census = count(ctx.cache, seen) if plan else seen.census
         counted_at = ctx.now()
         await _tell(ctx, seen.replica_set, census, outcome, counted_at)
-        if plan.recheck_in is not None and not outcome.failed:
-            return RequeueAfter(plan.recheck_in)
-        return _next_look(seen.replica_set, census, counted_at, ctx.now())
+        waits = [
+            plan.recheck_in if not outcome.failed else None,
+            _next_available_in(seen.replica_set, census, counted_at, ctx.now()),
+        ]
+        due = [wait for wait in waits if wait is not None]
+        return RequeueAfter(min(due)) if due else Done()
 
 
 async def _claim(
@@ -90,12 +93,14 @@ async def _tell(
         raise error
 
 
-def _next_look(replica_set: ReplicaSet, census: Census, counted_at: datetime, now: datetime) -> Result:
+def _next_available_in(
+    replica_set: ReplicaSet, census: Census, counted_at: datetime, now: datetime
+) -> float | None:
     """Return when a ready pod becomes available by mere waiting (reference: workloads 1.2 step 11)."""
     seconds = replica_set.spec.min_ready_seconds
     if seconds == 0 or census.ready == census.available(seconds, counted_at):
-        return Done()
+        return None
     rest = census.next_available_in(seconds, counted_at)
     if rest is None:
-        return RequeueAfter(float(seconds))
-    return RequeueAfter(max(0.0, rest - (now - counted_at).total_seconds()))
+        return float(seconds)
+    return max(0.0, rest - (now - counted_at).total_seconds())

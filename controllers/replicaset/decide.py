@@ -1,9 +1,10 @@
 """How many pods to create or delete, and which.
 
-Guarantees: pods are counted as workloads 1.2 says (terminating and finished ones are replaced
-at once); at most `BURST` pods are created or deleted in one pass, and the plan asks to be
-looked at again at once when more are left; a create carries its name, a delete the state of
-the pod that it was decided on, so that a repeated plan does no harm. Pure.
+Guarantees: pods are counted as workloads 1.2 says (terminating and finished ones are replaced at
+once, unless they keep failing: `holdoff`); at most `BURST` pods are created or deleted in one
+pass, and the plan asks to be looked at again at once when more are left; a create carries its
+name, a delete the state of the pod that it was decided on, so that a repeated plan does no harm.
+Pure.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from controllers.replicaset.holdoff import hold_off
 from controllers.replicaset.names import pod_names
 from controllers.replicaset.observe import Seen
 from controllers.replicaset.ranking import victims
@@ -28,6 +30,8 @@ def decide(seen: Seen, now: datetime) -> Plan:
     recheck_in = 0.0 if abs(seen.surplus) > BURST else None
     because = f"{len(seen.census.active)} of {seen.replica_set.spec.replicas} pods"
     if seen.surplus < 0:
+        if wait := hold_off(seen.census.finished, seen.replica_set.spec.replicas, now):
+            return Plan(recheck_in=wait)
         plans = (Plan.create(pod, because=because) for pod in _new_pods(seen, count))
         return Plan(_actions(plans), Pace.SLOW_START, recheck_in)
     plans = (Plan.delete(pod, because=because) for pod in _victims(seen, count, now))

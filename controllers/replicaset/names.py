@@ -3,10 +3,11 @@
 A name follows from the replica set, the set of pods that it has, and the pod's place in the
 pass. Whoever decides again from the same view (after a crash, on a stale replica, in a second
 leader, after a lost answer) decides on the same names, and its creates meet AlreadyExists
-instead of making duplicates (DESIGN §2.4; reference: reliability §2, lever c). A changed view
-gives other names, so a name is not used again while people still look for its first pod.
-Does not guarantee that a name is free on the server: only that the replica knows no pod by it.
-Pure; hashes once for all names of a pass.
+instead of making duplicates (DESIGN §2.4; reference: reliability §2, lever c). Guarantees that
+a pod that still terminates is never replaced under its own name. Does not guarantee that a name
+is free on the server, only that the replica knows no pod by it; nor that no name ever comes
+again: the same view, such as that of no pods at all, gives the same names. Pure; hashes once
+for all names of a pass.
 """
 
 from __future__ import annotations

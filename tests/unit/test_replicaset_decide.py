@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -148,6 +148,47 @@ def test_the_difference_is_made_up(
     assert plan.recheck_in == (0.0 if more else None)
     assert plan.pace is (Pace.SLOW_START if created else Pace.TOGETHER if deleted else Pace.IN_ORDER)
     assert BURST == 500
+
+
+def failed(name: str, age: float | None) -> Pod:
+    created = None if age is None else NOW - timedelta(seconds=age)
+    plain = pod(name, phase="Failed")
+    return msgspec.structs.replace(
+        plain, metadata=msgspec.structs.replace(plain.metadata, creation_timestamp=created)
+    )
+
+
+# Reliability 2, fault 42: a first round of failures is replaced at once, later ones ever more slowly.
+@pytest.mark.parametrize(
+    ("replicas", "ages", "wait"),
+    [
+        pytest.param(1, [0.0] * 3, 0.0, id="three are no reason to wait"),
+        pytest.param(1, [0.0] * 4, 1.0, id="four are"),
+        pytest.param(1, [0.3] * 7, 0.7, id="counted from the last creation"),
+        pytest.param(1, [5.0] * 7, 0.0, id="the wait is over"),
+        pytest.param(1, [0.0] * 12, 4.0, id="every round doubles it"),
+        pytest.param(1, [0.0] * 400, 60.0, id="up to a minute"),
+        pytest.param(1, [0.0] * 40_000, 60.0, id="whatever the number"),
+        pytest.param(1, [-3600.0] * 4, 1.0, id="a clock that is behind makes no longer wait"),
+        pytest.param(100, [0.0] * 99, 0.0, id="a round is as large as the replica set"),
+        pytest.param(100, [0.0] * 100, 1.0, id="all of them failed once"),
+        pytest.param(1, [601.0] * 50, 0.0, id="old failures are forgotten"),
+        pytest.param(1, [None] * 50, 0.0, id="created nobody knows when"),
+    ],
+)
+def test_pods_that_keep_failing_are_replaced_ever_more_slowly(
+    replicas: int, ages: list[float | None], wait: float
+) -> None:
+    look_at = seen(replica_set(replicas), *(failed(f"f{number}", age) for number, age in enumerate(ages)))
+    plan = decide(look_at, NOW)
+    assert bool(plan.actions) is (wait == 0.0)
+    if wait:
+        assert plan.recheck_in == pytest.approx(wait)
+
+
+def test_failed_pods_do_not_keep_others_from_being_deleted() -> None:
+    look_at = seen(replica_set(1), *many(3), *(failed(f"f{number}", 0.0) for number in range(50)))
+    assert len(decide(look_at, NOW).actions) == 2
 
 
 @pytest.mark.parametrize("there", [0, 3, 9])

@@ -469,6 +469,20 @@ async def test_a_namespace_that_is_being_deleted_sees_one_create_and_no_complain
     assert host.sent == ["POST", "PATCH"]
 
 
+@scenario
+async def test_pods_that_fail_at_once_do_not_make_a_storm(bench: Bench) -> None:
+    await bench.apply(2)
+    host = await bench.fresh_host()
+    end = bench.clock.monotonic() + 600.0
+    while bench.clock.monotonic() < end:
+        result = await host.make_pass()
+        for name in await bench.owned():
+            await bench.be(name, phase="Failed")
+        await bench.clock.sleep(max(0.05, result.seconds if isinstance(result, RequeueAfter) else 0.05))
+        await host.refresh()
+    assert 20 < len(await bench.pods()) < 100
+
+
 # Old views, lost answers.
 @scenario
 async def test_an_old_view_creates_no_pod_twice(bench: Bench) -> None:
