@@ -6,7 +6,7 @@ bounded: codes and methods are few, hosts come from configuration. reference: ru
 
 from __future__ import annotations
 
-from kcm.telemetry.instruments import Counter, Histogram
+from prometheus_client import Counter, Histogram
 from kcm.telemetry.metrics import Metrics
 
 _BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
