@@ -261,7 +261,7 @@ def reborn(world: World, node: Node) -> None:
         world.nodes[world.nodes.index(node)] = Node(world, f"{node.name}+")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32),
     nodes=st.sampled_from([1, 2, 3]),
