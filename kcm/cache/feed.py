@@ -145,6 +145,7 @@ class FeedSink:
         """Find the next thing to send; False when the host has everything."""
         if self._again and self._store is not None:
             self._again = False
+            self._version = ""
             self._pieces = self._replace(self._store)
         elif self._queue:
             self._pieces = iter(list(encode_changes(self._watch, self._queue, self._version)))

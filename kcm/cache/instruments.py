@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from prometheus_client import Counter, Gauge
+
 from kcm.cache.store import Store
 from kcm.cache.watchspec import WatchSpec
-from kcm.telemetry.instruments import Counter, Gauge
 from kcm.telemetry.metrics import Metrics
 
 
