@@ -1,12 +1,13 @@
 """The `rest_client_*` metrics, under the names and buckets the ecosystem knows.
 
-Label children are kept, because finding one costs more than counting with it. The labels are
+Bound methods of label children are kept: finding a child costs more than counting with it. The labels are
 bounded: codes and methods are few, hosts come from configuration. reference: runtime §7.
 """
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Callable
+
 from kcm.telemetry.metrics import Metrics
 
 _BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -40,21 +41,20 @@ class Instruments:
             "Requests that the client itself repeated, by the code that led to it, verb and host.",
             ("code", "verb", "host"),
         )
-        self._request_children: dict[tuple[int, str, str], Counter] = {}
-        self._duration_children: dict[tuple[str, str], Histogram] = {}
+        self._count: dict[tuple[int, str, str], Callable[[], None]] = {}
+        self._observe: dict[tuple[str, str], Callable[[float], None]] = {}
 
     def answered(self, code: int, method: str, host: str, seconds: float) -> None:
         """Count a request; `code` 0: no answer came."""
-        child = self._request_children.get((code, method, host))
-        if child is None:
-            child = self._requests.labels(str(code) if code else NO_ANSWER, method, host)
-            self._request_children[code, method, host] = child
-        child.inc()
-        duration = self._duration_children.get((method, host))
-        if duration is None:
-            duration = self._durations.labels(method, host)
-            self._duration_children[method, host] = duration
-        duration.observe(seconds)
+        count = self._count.get((code, method, host))
+        if count is None:
+            count = self._requests.labels(str(code) if code else NO_ANSWER, method, host).inc
+            self._count[code, method, host] = count
+        count()
+        observe = self._observe.get((method, host))
+        if observe is None:
+            observe = self._observe[method, host] = self._durations.labels(method, host).observe
+        observe(seconds)
 
     def waited(self, method: str, host: str, seconds: float) -> None:
         """Note a wait for the rate limit."""
