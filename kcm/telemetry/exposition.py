@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+
 from kcm.telemetry.families import Family, Labels, Sample, decode_families
 from kcm.telemetry.metrics import Metrics
 
@@ -25,8 +28,6 @@ MOST_KEPT = 50_000
 
 Series = tuple[str, Labels]
 _LOST = "kcm_metrics_series_lost"
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
-_HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 
 
 class _Sum:
@@ -84,8 +85,7 @@ class Exposition:
         if self._lost:
             text = "Series of ended processes that there was no room to keep."
             sums[_LOST] = _Sum("gauge", text, {(_LOST, ()): float(self._lost)})
-        page = "".join(line for name in sorted(sums) for line in _lines(name, sums[name]))
-        return page.encode("utf-8", "backslashreplace")
+        return generate_latest(_Page(sums))
 
     def _merged(self) -> dict[str, _Sum]:
         current = [(process, tuple(families.values())) for process, families in self._live.items()]
@@ -169,15 +169,18 @@ def _clashing_gauges(current: Iterable[tuple[str, tuple[Family, ...]]]) -> set[s
     return clashing
 
 
-def _lines(name: str, family: _Sum) -> Iterator[str]:
-    yield f"# HELP {name} {family.help.translate(_HELP_ESCAPES)}\n# TYPE {name} {family.kind}\n"
-    for (sample, labels), value in family.values.items():
-        shown = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-        yield f"{sample}{_labels(labels)} {shown}\n"
+class _Page:
+    """What prometheus_client renders: the merged families as its own."""
 
+    def __init__(self, sums: Mapping[str, _Sum]) -> None:
+        self._sums = sums
 
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    pairs = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in labels)
-    return f"{{{pairs}}}"
+    def collect(self) -> Iterator[Metric]:
+        for name in sorted(self._sums):
+            family = self._sums[name]
+            metric = Metric(
+                name.removesuffix("_total") if family.kind == "counter" else name, family.help, family.kind
+            )
+            for (sample, labels), value in family.values.items():
+                metric.add_sample(sample, dict(labels), value)
+            yield metric

@@ -150,7 +150,7 @@ def test_the_page_says_what_prometheus_expects_to_see() -> None:
     exposition = Exposition()
     exposition.update("a", 1, counted(10))
     assert exposition.render() == (
-        b'# HELP writes_total Writes.\n# TYPE writes_total counter\nwrites_total{verb="POST"} 10\n'
+        b'# HELP writes_total Writes.\n# TYPE writes_total counter\nwrites_total{verb="POST"} 10.0\n'
     )
 
 

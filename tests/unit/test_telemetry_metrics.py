@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import prometheus_client
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.families import MOST_BYTES, Family, Sample, decode_families, encode_families
 from kcm.telemetry.metrics import Metrics
 
@@ -58,84 +54,14 @@ def test_the_process_itself_is_always_in_it() -> None:
     assert read["kcm_process_resident_memory_bytes"] > 1_000_000
 
 
-def test_label_values_over_the_bound_share_one_series() -> None:
+def test_samples_over_the_bound_of_a_snapshot_are_counted_not_lost() -> None:
     metrics = Metrics()
     counter = metrics.counter("many_total", "Many.", ("x",))
-    for number in range(4_500):
-        counter.labels(number).inc()
-    read = values(metrics)
-    assert read["many_total{'x': 'exceeded_cardinality_limit'}"] == 3_500
-    assert sum(name.startswith("many_total") for name in read) == 1_001
-
-
-def test_samples_over_the_bound_of_a_snapshot_are_counted() -> None:
-    metrics = Metrics()
-    for number in range(25):
-        counter = metrics.counter(f"many{number}_total", "Many.", ("x",))
-        for value in range(1_000):
-            counter.labels(value).inc()
+    for number in range(25_000):
+        counter.labels(str(number)).inc()
     read = values(metrics)
     assert len(read) == 20_000
     assert read["kcm_metrics_samples_dropped"] == 25_000 - (20_000 - 3)
-
-
-def test_instruments_refuse_what_prometheus_would() -> None:
-    metrics = Metrics()
-    for name, labels in (("a b", ()), ("", ()), ("a", ("x y",)), ("a", ("x", "x"))):
-        with pytest.raises(ValueError, match="metric"):
-            metrics.gauge(name, "A.", labels)
-    with pytest.raises(ValueError, match="needs rising buckets"):
-        metrics.histogram("h", "H.", buckets=(2, 1))
-    with pytest.raises(ValueError, match="only rises"):
-        metrics.counter("b_total", "B.").inc(-1)
-    with pytest.raises(ValueError, match="exists already under another spelling"):
-        metrics.counter("b", "B.")
-
-
-def test_labels_must_fit_the_declared_ones() -> None:
-    metrics = Metrics()
-    counter = metrics.counter("a_total", "A.", ("verb", "code"))
-    counter.labels(code=200, verb="GET").inc()
-    counter.labels("GET", 200).inc()
-    assert values(metrics)["a_total{'verb': 'GET', 'code': '200'}"] == 2
-    for wrong in ({"verb": "GET"}, {"verb": "GET", "host": "x"}):
-        with pytest.raises(ValueError, match="has the labels verb, code"):
-            counter.labels(**wrong)
-    with pytest.raises(ValueError, match="has 2 labels, not 1"):
-        counter.labels("GET")
-    with pytest.raises(ValueError, match="use labels"):
-        counter.inc()
-    with pytest.raises(ValueError, match="use labels"):
-        metrics.gauge("g", "G.", ("x",)).set(1)
-    with pytest.raises(ValueError, match="use labels"):
-        metrics.histogram("h", "H.", ("x",)).observe(1)
-
-
-def test_a_gauge_goes_both_ways() -> None:
-    metrics = Metrics()
-    gauge = metrics.gauge("g", "G.", ("x",)).labels("a")
-    gauge.inc(3)
-    gauge.dec()
-    assert values(metrics)["g{'x': 'a'}"] == 2
-
-
-@given(st.lists(st.floats(-1e9, 1e9), max_size=50))
-def test_a_histogram_counts_as_the_reference_implementation_does(observed: list[float]) -> None:
-    metrics = Metrics()
-    registry = prometheus_client.CollectorRegistry()
-    bounds = (-1.0, 0.0, 0.5, 1.0, 100.0)
-    ours = metrics.histogram("h", "H.", buckets=bounds)
-    theirs = prometheus_client.Histogram("h", "H.", buckets=bounds, registry=registry)
-    for value in observed:
-        ours.observe(value)
-        theirs.observe(value)
-    exposition = Exposition()
-    exposition.own(metrics)
-    for name, labels, value in (sample[:3] for family in registry.collect() for sample in family.samples):
-        if not name.endswith("_created"):
-            shown = name + (f'{{le="{labels["le"]}"}}' if labels else "")
-            line = next(line for line in exposition.render().decode().splitlines() if line.startswith(shown))
-            assert float(line.removeprefix(shown)) == pytest.approx(value)
 
 
 def test_numbers_and_labels_that_cannot_be_sent_do_not_cost_the_rest() -> None:
