@@ -479,3 +479,21 @@ def test_the_kind_of_another_resource_is_a_bad_request(play):
         assert (await api.post(MAPS, {**config(), "kind": "Secret", "apiVersion": "v1"})).status == 400
 
     play(scenario)
+
+
+def test_a_spec_known_from_before_does_not_hide_what_is_wrong_elsewhere(play):
+    async def scenario(api):
+        wrong = pod("w")
+        wrong["spec"]["containers"][0]["imagee"] = "x"
+        for _ in range(2):
+            assert (await api.post(PODS, wrong, fieldValidation="Ignore", dryRun="All")).status == 201
+            assert (await api.post(PODS, wrong, fieldValidation="Strict")).status == 400
+            assert "Warning" in (await api.post(PODS, wrong, dryRun="All")).headers
+        assert (await api.post(PODS, pod("a"))).status == 201
+        other = pod("b")
+        other["metadata"]["labels"] = {"a": "b", "c": "not a label!"}
+        assert (await api.post(PODS, other)).status == 422
+        other["metadata"] = {"name": "b", "labelz": {}}
+        assert (await api.post(PODS, other, fieldValidation="Strict")).status == 400
+
+    play(scenario)

@@ -29,6 +29,7 @@ from kcm.sandbox.api.errors import (
 from kcm.sandbox.api.knowledge import (
     apply_defaults,
     check_create,
+    check_document,
     check_fields,
     check_status,
     check_types,
@@ -68,8 +69,7 @@ class Writer:
         """Store a new object. A name in the call (PUT that creates) must be the object's."""
         resource = call.resource
         obj = rules.check_shape(resource, document)
-        check_types(resource, obj)
-        call.warnings += check_fields(resource, obj, call.validation)
+        call.warnings += check_document(resource, obj, call.validation)
         rules.check_namespace(resource, obj, call.namespace)
         obj = to_stored(resource, obj)
         collection = self.collection(resource)
