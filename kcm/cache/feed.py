@@ -10,6 +10,7 @@ when it has caught up, which is counted. The sink holds references into the stor
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeAlias
 
@@ -116,6 +117,14 @@ class FeedSink:
     def progressed(self, version: str) -> None:
         self._version = version
         self._pump()
+
+    async def delivered(self) -> None:
+        """Return when all that the store has told so far has been handed to the outlet, in order."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            clear = loop.create_future()
+            self._outlet.when_clear(lambda clear=clear: clear.done() or clear.set_result(None))
+            await clear
 
     def _start_over(self) -> None:
         self._again = True

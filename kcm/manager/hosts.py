@@ -16,7 +16,6 @@ import msgspec
 
 from kcm.base.clock import Clock
 from kcm.cache.projection import decode
-from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.messages import (
     MOST_BARRIERS,
@@ -195,11 +194,10 @@ class HostSupervisor:
     async def _promote(self) -> None:
         """Prove that the replicas are fresh, then let the workers work."""
         try:
-            specs = [subscription.spec for subscription in self._subscriptions]
             if self._handover is None:
-                await self._informers.barrier(specs)
+                await self._informers.barrier(self._subscriptions)
             else:
-                await self._informers.reached(specs, self._handover)
+                await self._informers.reached(self._subscriptions, self._handover)
         finally:
             self._promotion = None
         if isinstance(self.state, life.Ready) and self._deadline is not None:
@@ -251,10 +249,10 @@ class HostSupervisor:
                 if self._barriers >= MOST_BARRIERS:
                     raise ValueError("too many barriers at once")
                 self._barriers += 1
-                wanted = [s.spec for s in self._subscriptions if s.spec.resource in resources]
+                wanted = [s for s in self._subscriptions if s.spec.resource in resources]
                 tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
 
-    async def _answer_barrier(self, epoch: int, number: int, wanted: list[WatchSpec]) -> None:
+    async def _answer_barrier(self, epoch: int, number: int, wanted: list[Subscription]) -> None:
         try:
             await self._informers.barrier(wanted)
             if epoch == self.epoch:

@@ -86,18 +86,27 @@ class Informers:
         informer.store.unsubscribe(subscription.sink)
         informer.readers -= 1
 
-    async def barrier(self, specs: Iterable[WatchSpec]) -> None:
-        """Return when the stores of these watches hold all that the server had when this was called."""
+    async def barrier(self, subscriptions: Iterable[Subscription]) -> None:
+        """Return when all that the server had when this was called is on its way to the readers."""
         async with asyncio.TaskGroup() as tasks:
-            for spec in specs:
-                tasks.create_task(self._informers[spec].reflector.barrier())
+            for subscription in subscriptions:
+                tasks.create_task(self._fresh(subscription))
 
-    async def reached(self, specs: Iterable[WatchSpec], versions: Mapping[str, str]) -> None:
-        """Return when the stores of these watches have reached the version named for their resource."""
+    async def reached(self, subscriptions: Iterable[Subscription], versions: Mapping[str, str]) -> None:
+        """Return when the version named for each resource, and all before it, is on its way."""
         async with asyncio.TaskGroup() as tasks:
-            for spec in specs:
-                if version := versions.get(str(spec.resource)):
-                    tasks.create_task(self._informers[spec].reflector.reached(version))
+            for subscription in subscriptions:
+                if version := versions.get(str(subscription.spec.resource)):
+                    tasks.create_task(self._reached(subscription, version))
+
+    async def _fresh(self, subscription: Subscription) -> None:
+        await self._informers[subscription.spec].reflector.barrier()
+        # A reader that is behind gets what was proved only later: its answer has to come after it.
+        await subscription.sink.delivered()
+
+    async def _reached(self, subscription: Subscription, version: str) -> None:
+        await self._informers[subscription.spec].reflector.reached(version)
+        await subscription.sink.delivered()
 
     def _start(self, spec: WatchSpec, projection: Projection, store: Store) -> Informer:
         assert self._tasks is not None, "run() has to be running first"
