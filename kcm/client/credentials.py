@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,11 +51,11 @@ class Credentials(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 class CredentialSource(Protocol):
     """Gives the credentials that hold now."""
 
-    async def current(self) -> Credentials:
+    def current(self) -> Coroutine[Any, Any, Credentials]:
         """Return the present ones: the same object until something changes. `NotSent`: there are none."""
         ...
 
-    async def refresh(self) -> Credentials:
+    def refresh(self) -> Coroutine[Any, Any, Credentials]:
         """Look for newer ones, because the server refused the present ones. The same when there are none."""
         ...
 

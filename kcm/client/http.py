@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kcm.base.errors import ConfigurationError
 from kcm.client.connection import Connection
@@ -82,24 +82,27 @@ class HttpTransport:
 
     async def send(self, request: Request) -> Response:
         deadline = asyncio.get_running_loop().time() + request.timeout
-        credentials = await self._source.current()
+        credentials = await _within(deadline, self._source.current())
         response = await self._send_as(credentials, request, deadline)
         if response.status != _UNAUTHORIZED:
             return response
-        newer = await self._source.refresh()
+        newer = await _within(deadline, self._source.refresh())
         if newer == credentials:
             return response
         return await self._send_as(newer, request, deadline)
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[Stream]:
-        credentials = await self._source.current()
-        stream = await self._open_as(credentials, request)
-        if stream.status == _UNAUTHORIZED and (newer := await self._source.refresh()) != credentials:
-            stream.abort()
-            self._streams.discard(stream)
-            stream = await self._open_as(newer, request)
+        deadline = asyncio.get_running_loop().time() + request.timeout
+        credentials = await _within(deadline, self._source.current())
+        stream = await self._open_as(credentials, request, deadline)
         try:
+            if stream.status == _UNAUTHORIZED:
+                newer = await _within(deadline, self._source.refresh())
+                if newer != credentials:
+                    self._streams.discard(stream)
+                    stream.abort()
+                    stream = await self._open_as(newer, request, deadline)
             yield stream
         finally:
             self._streams.discard(stream)
@@ -129,10 +132,9 @@ class HttpTransport:
         finally:
             pool.give_back(connection)
 
-    async def _open_as(self, credentials: Credentials, request: Request) -> StreamConnection:
+    async def _open_as(self, credentials: Credentials, request: Request, deadline: float) -> StreamConnection:
         endpoint, _ = self._use(credentials)
         data = endpoint.heads.render(request)
-        deadline = asyncio.get_running_loop().time() + request.timeout
         stream = await self._connect(endpoint, StreamConnection)
         self._streams.add(stream)
         try:
@@ -192,6 +194,15 @@ class HttpTransport:
             connection.abort()
             raise
         return connection
+
+
+async def _within(deadline: float, asked: Coroutine[Any, Any, Credentials]) -> Credentials:
+    """Wait for credentials no longer than the request has time: a plugin may take long."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await asked
+    except TimeoutError:
+        raise NotSent("no credentials in time") from None
 
 
 async def _borrow(pool: Pool, deadline: float) -> ExchangeConnection:

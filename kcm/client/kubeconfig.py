@@ -4,7 +4,9 @@
 the first `current()` runs the plugin, if there is one. Guarantees: files, plugins and identity
 providers are waited for beside the event loop; one refresh runs at a time and all who need it
 share it; what expires is renewed `AHEAD` seconds before; when renewing fails, what has not yet
-expired stays in use. Owns the present credentials.
+expired stays in use. Whoever owns the source calls `current()` every few seconds from a task of
+its own: that renews without a request's time-out, and shows when hosts need new ones. Owns the
+present credentials.
 """
 
 from __future__ import annotations
@@ -83,6 +85,8 @@ class KubeconfigCredentials:
         expires = self._credentials.expires
         if self._valid and (expires is None or self._clock.wall() < expires - AHEAD):
             return self._credentials
+        if self._valid and self._renewing.locked() and self._holds():
+            return self._credentials  # somebody is at it; these still serve
         return await self._renew(self._credentials)
 
     async def refresh(self) -> Credentials:

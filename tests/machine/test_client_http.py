@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -452,5 +453,50 @@ def test_a_slow_reader_stops_the_server_and_loses_nothing() -> None:
             assert sent < size
             lines = [first, *[line async for line in watch]]
         assert len(lines) == size // 100_000
+
+    on_real_sockets(scenario())
+
+
+@pytest.mark.parametrize("factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_a_request_that_passed_the_guard_has_left_before_the_loop_turns(factory: Any) -> None:
+    """A process stopped after the check must not send when it goes on (DESIGN §2.6)."""
+
+    async def scenario() -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        transport = HttpTransport(FixedCredentials(Credentials(server=f"http://127.0.0.1:{port}")))
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(transport.send(Request("GET", "/first")))
+            peer, _ = await asyncio.to_thread(listening.accept)
+            await asyncio.to_thread(peer.recv, 10_000)
+            peer.sendall(answer(b"{}"))
+        assert first.result().status == 200
+        request = transport.send(Request("POST", "/second", body=b"{}", guard=lambda: None))
+        request.send(None)
+        peer.setblocking(False)
+        assert peer.recv(10_000).startswith(b"POST /second")
+        request.close()
+        peer.close()
+        listening.close()
+        await transport.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(scenario())
+
+
+def test_credentials_that_take_too_long_are_an_error_of_a_request_that_was_not_sent() -> None:
+    class Slow:
+        async def current(self) -> Credentials:
+            await asyncio.sleep(60.0)
+            raise AssertionError
+
+        async def refresh(self) -> Credentials:
+            return await self.current()
+
+    async def scenario() -> None:
+        transport = HttpTransport(Slow())
+        with pytest.raises(NotSent, match="no credentials in time"):
+            await transport.send(Request("POST", "/x", timeout=0.05))
+        await transport.close()
 
     on_real_sockets(scenario())
