@@ -120,11 +120,10 @@ class FeedSink:
 
     async def delivered(self) -> None:
         """Return when all that the store has told so far has been handed to the outlet, in order."""
-        loop = asyncio.get_running_loop()
         while self._waiting:
-            clear = loop.create_future()
-            self._outlet.when_clear(lambda clear=clear: clear.done() or clear.set_result(None))
-            await clear
+            clear = asyncio.Event()
+            self._outlet.when_clear(clear.set)
+            await clear.wait()
 
     def _start_over(self) -> None:
         self._again = True

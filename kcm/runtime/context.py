@@ -8,7 +8,7 @@ write touched, so that the dispatcher can hold the key until the replica has cau
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from kcm.runtime.applier import Applier
 from kcm.runtime.plan import Action, Create, Delete, Outcome, Patch, Plan, Scale
 from kcm.telemetry.logging import Logger
 
-R = TypeVar("R", bound="Resource[object]")
+R = TypeVar("R", bound=Resource[Any])
 
 
 class Context:
@@ -59,7 +59,8 @@ class Context:
             answer = await self._client.get(type_.resource_type(), key)
         except NotFound:
             return None
-        return msgspec.json.decode(answer, type=type_)
+        found: R = msgspec.json.decode(answer, type=type_)
+        return found
 
 
 def _may_have_acted(error: Exception) -> bool:

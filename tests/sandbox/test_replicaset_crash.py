@@ -65,7 +65,7 @@ async def scale_down(world: World) -> None:
 
 async def adopt(world: World) -> None:
     for name in ("stray-1", "stray-2"):
-        await world.call("POST", PODS, {"metadata": {"name": name}, **{"spec": pod_of("web", {})["spec"]}})
+        await world.call("POST", PODS, {"metadata": {"name": name}, "spec": pod_of("web", {})["spec"]})
         await world.patch(f"{PODS}/{name}", {"metadata": {"labels": {"app": "web"}}})
     await world.call("POST", SETS, replica_set("web", 3))
     await settled(world, "web", 3)
