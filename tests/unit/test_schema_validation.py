@@ -371,7 +371,7 @@ RUBBISH = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(list(VALID)),
     st.dictionaries(st.sampled_from(["spec", "status", "metadata", "data"]), RUBBISH),

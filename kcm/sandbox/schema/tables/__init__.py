@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from kcm.sandbox.schema.tables import autoscaling, cluster, events, pods, workloads
-from kcm.sandbox.schema.tables.columns import Column, Json, Printer, column, text
+from kcm.sandbox.schema.tables.columns import Column, Json, Printer, column, name_of, part, text
 
 __all__ = ["table"]
 
@@ -40,8 +40,7 @@ _PRINTERS: Mapping[str, Printer] = {
 
 
 def _created(obj: Json, now: datetime) -> list[object]:
-    metadata = obj.get("metadata", {})
-    return [metadata.get("name", ""), text(metadata, "creationTimestamp")]
+    return [name_of(obj), text(part(obj, "metadata"), "creationTimestamp")]
 
 
 _UNLISTED = Printer((column("Name", format="name"), column("Created At", "date")), _created)

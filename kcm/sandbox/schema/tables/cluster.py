@@ -20,6 +20,7 @@ from kcm.sandbox.schema.tables.columns import (
     name_of,
     part,
     text,
+    texts,
     wide,
 )
 
@@ -86,7 +87,7 @@ def _service(obj: Json, now: datetime) -> list[object]:
 
 def _external(obj: Json) -> str:
     spec = part(obj, "spec")
-    own = [one for one in spec.get("externalIPs") or () if isinstance(one, str)]
+    own = texts(spec, "externalIPs")
     match text(spec, "type"):
         case "ExternalName":
             return text(spec, "externalName")

@@ -62,6 +62,12 @@ def items(obj: Json, name: str) -> list[Json]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
+def texts(obj: Json, name: str) -> list[str]:
+    """Return the texts in the list at `name`."""
+    found = obj.get(name)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
 def text(obj: Json, name: str) -> str:
     """Return the text at `name`, or ""."""
     found = obj.get(name)
@@ -133,7 +139,7 @@ def selector_text(selector: Json) -> str:
     """Return a LabelSelector as query text, or `<none>`."""
     parts = [f"{key}={value}" for key, value in sorted(part(selector, "matchLabels").items())]
     for expression in items(selector, "matchExpressions"):
-        key, chosen = text(expression, "key"), ",".join(sorted(map(str, expression.get("values") or ())))
+        key, chosen = text(expression, "key"), ",".join(sorted(texts(expression, "values")))
         match text(expression, "operator"):
             case "In":
                 parts.append(f"{key} in ({chosen})")
