@@ -33,7 +33,7 @@ from kcm.telemetry.writer import LineWriter
 log = logger("sandbox")
 
 HOST = "127.0.0.1"
-_TELL_EVERY = 0.25
+_TELL_OFTEN, _TELL_SELDOM = 0.25, 1.0
 _STOP_WITHIN = 3.0
 _LAST_LINES = 1.0
 
@@ -130,7 +130,7 @@ class Sandbox:
 
     async def _tell(self) -> None:
         while True:
-            await self._clock.sleep(_TELL_EVERY)
+            await self._clock.sleep(_TELL_SELDOM if self._narrator.crowded else _TELL_OFTEN)
             for line in self._narrator.tell(self._clock.wall().astimezone()):
                 self._output.put(line)
 

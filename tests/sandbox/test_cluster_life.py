@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kcm.sandbox.cluster.behaviour import PREFIX, Pace, behaviour_of, read_duration
 from kcm.sandbox.cluster.life import Arrived, Ended, Now, due, step
-from kcm.sandbox.cluster.report import Placed, condition_times, status_of
+from kcm.sandbox.cluster.report import Placed, status_of, told
 from kcm.sandbox.cluster.views import PodView
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Story:
             status = status_of(self.life, self.view, behaviour, self.placed, now)
             if not self.told or status != self.told[-1][1]:
                 self.told.append((self.now, status))
-                self.placed = Placed(T0, "10.0.0.1", "10.1.0.1", condition_times(status))
+                self.placed = told(self.placed, status)
             at = due(self.life, self.view, behaviour, now)
             if at is None or at > end:
                 self.now = end

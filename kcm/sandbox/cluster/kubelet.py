@@ -26,7 +26,7 @@ from kcm.sandbox.cluster.eventlog import EventLog
 from kcm.sandbox.cluster.follow import Change
 from kcm.sandbox.cluster.life import Arrived, Ended, Life, Now, due, step
 from kcm.sandbox.cluster.nodes import SimulatedNode
-from kcm.sandbox.cluster.report import Placed, condition_times, status_of
+from kcm.sandbox.cluster.report import Placed, status_of, told
 from kcm.sandbox.cluster.views import PodView
 from kcm.telemetry.logging import logger
 
@@ -148,7 +148,7 @@ class Kubelet:
             if digest != track.sent:
                 await self._api.patch(f"{path}/status", {"metadata": {"uid": uid}, "status": status})
                 track.sent = digest
-                track.placed = replace(track.placed, since=condition_times(status))
+                track.placed = told(track.placed, status)
         if ended and pod.metadata.deletion_timestamp and not track.confirmed:
             await self._api.delete(path, _confirmation(uid))
             track.confirmed = True

@@ -22,6 +22,7 @@ from kcm.sandbox.cluster.views import NodeView, PodView
 Tone = Literal["good", "plain", "bad", "gone"]
 
 _ALONE = 12
+_ORDER = ("created", "scheduled", "unschedulable", "ready", "not ready", "terminating", "deleted")
 _LONGEST = 120
 _COLOURS: Mapping[Tone, str] = {"good": "32", "plain": "36", "bad": "31", "gone": "33"}
 
@@ -75,9 +76,10 @@ class Remark:
 
 @dataclass(slots=True)
 class Narrator:
-    """Collects happenings until they are told."""
+    """Collects remarks until they are told. `crowded`: the last telling was a summary."""
 
     colour: bool = False
+    crowded: bool = False
     _single: list[Remark] = field(default_factory=list)
     _counted: Counter[tuple[str, str, str, Tone]] = field(default_factory=Counter)
 
@@ -130,8 +132,9 @@ class Narrator:
             self._line(now, each.tone, _label(each), each.what, each.detail) for each in self._single
         ] + [
             self._line(now, tone, f"{count} {kind}s", what, f"in {namespace}" if namespace else "")
-            for (kind, namespace, what, tone), count in self._counted.items()
+            for (kind, namespace, what, tone), count in sorted(self._counted.items(), key=_in_order)
         ]
+        self.crowded = bool(self._counted)
         self._single = []
         self._counted = Counter()
         return lines
@@ -176,6 +179,12 @@ class Narrator:
             verb = f"\x1b[{_COLOURS[tone]}m{verb}\x1b[0m"
         text = f"{_clean(label)} {_clean(detail)}".rstrip()
         return f"{now:%H:%M:%S}  {verb} {text}"
+
+
+def _in_order(item: tuple[tuple[str, str, str, Tone], int]) -> tuple[str, int, str]:
+    """Sort a summary by namespace and then in the order in which things happen to a pod."""
+    (_, namespace, what, _), _ = item
+    return namespace, _ORDER.index(what) if what in _ORDER else len(_ORDER), what
 
 
 def _label(remark: Remark) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -43,28 +43,35 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What the node knows of a pod besides its life. `since` maps a condition to (status, since when)."""
+    """What the node knows of a pod besides its life.
+
+    `since` maps a condition to its status and since when; `generation` is the one last observed.
+    """
 
     accepted: datetime
     host_ip: str
     pod_ip: str
     since: Mapping[str, tuple[str, str]]
+    generation: int = 0
 
 
 def status_of(life: Life, pod: PodView, behaviour: Behaviour, placed: Placed, now: Now) -> Json:
     """Return the status to patch; `placed.since` keeps transition times that still hold."""
     shown = life.before if isinstance(life, Stopping) else life
     containers = _container_statuses(shown, pod, behaviour, now)
+    # Being asked to stop changes only the generation: not worth a write per deleted pod.
+    stopping = isinstance(life, Stopping)
+    generation = placed.generation if stopping and placed.generation else pod.metadata.generation
     status: Json = {
         "phase": _phase(shown),
         "startTime": format_time(placed.accepted),
         "hostIP": placed.host_ip,
         "hostIPs": [{"ip": placed.host_ip}],
-        "conditions": _conditions(shown, pod, containers, placed, now),
+        "conditions": _conditions(shown, pod, containers, placed, now, generation),
         "containerStatuses": containers,
     }
-    if pod.metadata.generation:
-        status["observedGeneration"] = pod.metadata.generation
+    if generation:
+        status["observedGeneration"] = generation
     if not isinstance(shown, Arrived | Starting):
         status["podIP"] = placed.pod_ip
         status["podIPs"] = [{"ip": placed.pod_ip}]
@@ -75,9 +82,10 @@ def status_of(life: Life, pod: PodView, behaviour: Behaviour, placed: Placed, no
     return status
 
 
-def condition_times(status: Json) -> dict[str, tuple[str, str]]:
-    """Return each condition's status and since when, for the next `Placed`."""
-    return {each["type"]: (each["status"], each["lastTransitionTime"]) for each in status["conditions"]}
+def told(placed: Placed, status: Json) -> Placed:
+    """Return what the node knows once the status has been written."""
+    since = {each["type"]: (each["status"], each["lastTransitionTime"]) for each in status["conditions"]}
+    return replace(placed, since=since, generation=status.get("observedGeneration", 0))
 
 
 def _phase(life: Life) -> str:
@@ -98,7 +106,9 @@ class _Verdict(NamedTuple):
 _TRUE, _FALSE = _Verdict("True"), _Verdict("False")
 
 
-def _conditions(life: Life, pod: PodView, containers: Sequence[Json], placed: Placed, now: Now) -> list[Json]:
+def _conditions(
+    life: Life, pod: PodView, containers: Sequence[Json], placed: Placed, now: Now, generation: int
+) -> list[Json]:
     ready = _containers_ready(life, containers)
     verdicts = {
         "PodReadyToStartContainers": _FALSE if isinstance(life, Arrived | Starting | Ended) else _TRUE,
@@ -109,10 +119,10 @@ def _conditions(life: Life, pod: PodView, containers: Sequence[Json], placed: Pl
     if isinstance(life, Ended) and life.reason == "Evicted":
         verdicts["DisruptionTarget"] = _Verdict("True", "TerminationByKubelet", life.message)
     stamp = format_time(now.wall)
-    return [_condition(name, verdict, pod, placed, stamp) for name, verdict in verdicts.items()]
+    return [_condition(name, verdict, generation, placed, stamp) for name, verdict in verdicts.items()]
 
 
-def _condition(name: str, verdict: _Verdict, pod: PodView, placed: Placed, stamp: str) -> Json:
+def _condition(name: str, verdict: _Verdict, generation: int, placed: Placed, stamp: str) -> Json:
     before, since = placed.since.get(name, ("", ""))
     condition: Json = {
         "type": name,
@@ -122,8 +132,8 @@ def _condition(name: str, verdict: _Verdict, pod: PodView, placed: Placed, stamp
         "reason": verdict.reason or None,
         "message": verdict.message or None,
     }
-    if pod.metadata.generation:
-        condition["observedGeneration"] = pod.metadata.generation
+    if generation:
+        condition["observedGeneration"] = generation
     return condition
 
 
