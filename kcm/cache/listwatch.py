@@ -103,7 +103,7 @@ class Listing(msgspec.Struct, frozen=True):
 
     memory: Memory
     asked: str
-    limit: int = PAGE_LIMIT
+    limit: int
     pages: int = 0
     version: str = ""
 
@@ -258,7 +258,7 @@ def _cycle(memory: Memory, now: float, rng: Rng) -> Step:
 
 def _list(memory: Memory) -> Step:
     asked = "" if memory.unavailable else memory.version
-    return Listing(memory, asked), (GetPage(asked, _match(asked), PAGE_LIMIT),)
+    return Listing(memory, asked, PAGE_LIMIT), (GetPage(asked, _match(asked), PAGE_LIMIT),)
 
 
 def _watch(memory: Memory, now: float, rng: Rng) -> Step:
