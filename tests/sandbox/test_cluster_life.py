@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kcm.sandbox.cluster.behaviour import PREFIX, Pace, behaviour_of, read_duration
-from kcm.sandbox.cluster.life import Arrived, Ended, Now, due, step
+from kcm.sandbox.cluster.containers import Now
+from kcm.sandbox.cluster.life import Arrived, Ended, due, step
 from kcm.sandbox.cluster.report import Placed, status_of, told
 from kcm.sandbox.cluster.views import PodView
 

@@ -22,9 +22,10 @@ from kcm.base.rng import Rng
 from kcm.sandbox.cluster.addresses import AddressPool
 from kcm.sandbox.cluster.behaviour import Behaviour, Pace, behaviour_of
 from kcm.sandbox.cluster.calls import Api, Refused
+from kcm.sandbox.cluster.containers import Now
 from kcm.sandbox.cluster.eventlog import EventLog
 from kcm.sandbox.cluster.follow import Change
-from kcm.sandbox.cluster.life import Arrived, Ended, Life, Now, due, step
+from kcm.sandbox.cluster.life import Arrived, Ended, Life, due, step
 from kcm.sandbox.cluster.nodes import SimulatedNode
 from kcm.sandbox.cluster.report import Placed, status_of, told
 from kcm.sandbox.cluster.views import PodView

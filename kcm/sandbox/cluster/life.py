@@ -16,77 +16,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from kcm.sandbox.cluster.behaviour import (
-    Behaviour,
-    can_be_pulled,
-    exit_of,
-    exits_after,
-    ready_after,
-    started_after,
+from kcm.sandbox.cluster.behaviour import Behaviour
+from kcm.sandbox.cluster.containers import (
+    Alive,
+    ContainerLife,
+    Exit,
+    Exited,
+    Note,
+    Now,
+    killed,
+    start_container,
+    startup_notes,
+    step_container,
+    times_of,
 )
-from kcm.sandbox.cluster.views import ContainerView, PodView
+from kcm.sandbox.cluster.views import PodView
 
-BACKOFF_BASE, BACKOFF_CAP, BACKOFF_RESET = 10.0, 300.0, 600.0
 _MOST_STEPS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """One moment on both clocks: seconds to count with, and time of day to write down."""
-
-    seconds: float
-    wall: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a container's run ended."""
-
-    code: int
-    reason: str
-    started: datetime | None
-    finished: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PullFailing:
-    """The image cannot be had; tried `failures` times."""
-
-    failures: int
-    until: float
-    waiting: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """The container runs since `since` (seconds) and `started` (time of day)."""
-
-    since: float
-    started: datetime
-    restarts: int = 0
-    crashes: int = 0
-    last: Exit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BackingOff:
-    """The container ended and is started again at `until`."""
-
-    exit: Exit
-    until: float
-    restarts: int
-    crashes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """The container ended for good."""
-
-    exit: Exit
-    restarts: int
-
-
-ContainerLife = PullFailing | Alive | BackingOff | Exited
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +95,6 @@ Life = Arrived | Starting | Initialising | Running | Stopping | Ended
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something worth an Event."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Moved:
     """Where a step led, and what happened on the way."""
 
@@ -185,30 +122,17 @@ def due(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> float | Non
         case Starting(until) | Initialising(until=until):
             return until
         case Running(containers):
-            times = [
+            ahead = [
                 at
                 for container, each in zip(pod.spec.containers, containers, strict=False)
-                for at in _container_times(container, each, behaviour)
+                for at in times_of(container, each, behaviour)
                 if at > now.seconds
             ]
-            return min(times, default=None)
+            return min(ahead, default=None)
         case Stopping():
             return _stops_at(life, pod, behaviour, now)
         case Ended():
             return None
-
-
-def is_ready(container: ContainerView, life: ContainerLife, behaviour: Behaviour, now: Now) -> bool:
-    """Say whether the container runs and its probes have succeeded."""
-    if not isinstance(life, Alive):
-        return False
-    after = ready_after(container, behaviour)
-    return after is not None and now.seconds >= life.since + after
-
-
-def has_started(container: ContainerView, life: ContainerLife, behaviour: Behaviour, now: Now) -> bool:
-    """Say whether the container runs and its start-up probe, if any, has succeeded."""
-    return isinstance(life, Alive) and now.seconds >= life.since + started_after(container, behaviour)
 
 
 def _move(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
@@ -234,21 +158,13 @@ def _begin(pod: PodView, done: tuple[InitRun, ...], behaviour: Behaviour, now: N
     while len(done) < len(init) and init[len(done)].restart_policy == "Always":
         done = (*done, InitRun(now.wall, None))
     if len(done) < len(init):
-        notes = tuple(_startup(init[len(done)]))
+        notes = tuple(startup_notes(init[len(done)]))
         return Moved(Initialising(done, now.wall, now.seconds + behaviour.start_delay), notes)
-    started = tuple(_start(each, behaviour, now) for each in pod.spec.containers)
+    started = tuple(start_container(each, behaviour, now) for each in pod.spec.containers)
     return Moved(
         Running(tuple(moved[0] for moved in started), done),
         tuple(note for moved in started for note in moved[1]),
     )
-
-
-def _start(
-    container: ContainerView, behaviour: Behaviour, now: Now
-) -> tuple[ContainerLife, tuple[Note, ...]]:
-    if can_be_pulled(container, behaviour):
-        return Alive(now.seconds, now.wall), tuple(_startup(container))
-    return PullFailing(1, now.seconds + behaviour.pace.scaled(1.0), waiting=False), (_unpullable(container),)
 
 
 def _run(life: Running, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
@@ -257,7 +173,7 @@ def _run(life: Running, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
     notes: list[Note] = []
     lives: list[ContainerLife] = []
     for container, each in zip(pod.spec.containers, life.containers, strict=False):
-        after, said = _container_step(container, each, pod.spec.restart_policy, behaviour, now)
+        after, said = step_container(container, each, pod.spec.restart_policy, behaviour, now)
         lives.append(after)
         notes += said
     containers = tuple(lives)
@@ -266,70 +182,6 @@ def _run(life: Running, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
         failed = any(each.code for each in exits)
         return Moved(Ended("Failed" if failed else "Succeeded", containers, life.init), tuple(notes))
     return Moved(replace(life, containers=containers), tuple(notes))
-
-
-def _container_step(
-    container: ContainerView, life: ContainerLife, policy: str, behaviour: Behaviour, now: Now
-) -> tuple[ContainerLife, tuple[Note, ...]]:
-    match life:
-        case PullFailing(failures, until, waiting) if now.seconds >= until:
-            return _pull_again(container, failures, waiting, behaviour, now)
-        case Alive(since=since):
-            ends = exits_after(behaviour)
-            if ends is not None and now.seconds >= since + ends:
-                return _exited(container, life, policy, behaviour, now)
-        case BackingOff(exit_, until, restarts, crashes) if now.seconds >= until:
-            again = Alive(now.seconds, now.wall, restarts + 1, crashes, exit_)
-            return again, tuple(_startup(container))
-    return life, ()
-
-
-def _pull_again(
-    container: ContainerView, failures: int, waiting: bool, behaviour: Behaviour, now: Now
-) -> tuple[ContainerLife, tuple[Note, ...]]:
-    """ErrImagePull and ImagePullBackOff take turns until the image can be had."""
-    if waiting and can_be_pulled(container, behaviour):
-        return _start(container, behaviour, now)
-    if waiting:
-        until = now.seconds + behaviour.pace.scaled(1.0)
-        return PullFailing(failures + 1, until, waiting=False), (_unpullable(container),)
-    wait = min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(failures - 1, 16))
-    note = Note("BackOff", f'Back-off pulling image "{container.image}"')
-    return PullFailing(failures, now.seconds + behaviour.pace.scaled(wait), waiting=True), (note,)
-
-
-def _exited(
-    container: ContainerView, life: Alive, policy: str, behaviour: Behaviour, now: Now
-) -> tuple[ContainerLife, tuple[Note, ...]]:
-    code, reason = exit_of(behaviour)
-    end = Exit(code, reason, life.started, now.wall)
-    if policy == "Never" or (policy == "OnFailure" and code == 0):
-        return Exited(end, life.restarts), ()
-    long_run = now.seconds - life.since >= behaviour.pace.scaled(BACKOFF_RESET)
-    crashes = 0 if long_run else life.crashes
-    # The first restart is immediate; from the second on the wait doubles.
-    wait = 0.0 if crashes == 0 else min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(crashes - 1, 16))
-    notes = (
-        (Note("BackOff", f"Back-off restarting failed container {container.name}", warning=True),)
-        if wait
-        else ()
-    )
-    return BackingOff(end, now.seconds + behaviour.pace.scaled(wait), life.restarts, crashes + 1), notes
-
-
-def _container_times(container: ContainerView, life: ContainerLife, behaviour: Behaviour) -> Iterator[float]:
-    match life:
-        case PullFailing(until=until) | BackingOff(until=until):
-            yield until
-        case Alive(since=since):
-            yield since + started_after(container, behaviour)
-            ready, ends = ready_after(container, behaviour), exits_after(behaviour)
-            if ready is not None:
-                yield since + ready
-            if ends is not None:
-                yield since + ends
-            if behaviour.fault == "evicted":
-                yield since + behaviour.fault_after
 
 
 def _evicted_now(life: Running, behaviour: Behaviour, now: Now) -> bool:
@@ -356,11 +208,11 @@ def _deadline(pod: PodView, now: Now) -> float:
 
 
 def _stopped(life: Stopping, pod: PodView, behaviour: Behaviour, now: Now) -> Ended:
-    killed = now.seconds < life.since + behaviour.stop_delay
-    code, reason = (137, "Error") if killed else (0, "Completed")
+    cut_short = now.seconds < life.since + behaviour.stop_delay
+    code, reason = (137, "Error") if cut_short else (0, "Completed")
     match life.before:
         case Running(containers, init):
-            ends = tuple(_killed(each, code, reason, now) for each in containers)
+            ends = tuple(killed(each, code, reason, now) for each in containers)
             clean = all(isinstance(each, Exited) and each.exit.code == 0 for each in ends)
             return Ended("Succeeded" if clean else "Failed", ends, init)
         case Initialising(done, started, _):
@@ -374,30 +226,8 @@ def _never_ran(pod: PodView, now: Now) -> tuple[Exited, ...]:
     return tuple(lost for _ in pod.spec.containers)
 
 
-def _killed(life: ContainerLife, code: int, reason: str, now: Now) -> ContainerLife:
-    match life:
-        case Exited():
-            return life
-        case BackingOff(exit_, _, restarts, _):
-            return Exited(exit_, restarts)
-        case Alive(started=started, restarts=restarts):
-            return Exited(Exit(code, reason, started, now.wall), restarts)
-        case PullFailing():
-            return Exited(Exit(137, "ContainerStatusUnknown", None, now.wall), 0)
-
-
 def _killing(life: Starting | Initialising | Running, pod: PodView) -> Iterator[Note]:
     if isinstance(life, Running):
         for container, each in zip(pod.spec.containers, life.containers, strict=False):
             if isinstance(each, Alive):
                 yield Note("Killing", f"Stopping container {container.name}")
-
-
-def _startup(container: ContainerView) -> Iterator[Note]:
-    yield Note("Pulled", f'Container image "{container.image}" already present on machine')
-    yield Note("Created", f"Created container: {container.name}")
-    yield Note("Started", f"Started container {container.name}")
-
-
-def _unpullable(container: ContainerView) -> Note:
-    return Note("Failed", f'Failed to pull image "{container.image}": not found', warning=True)

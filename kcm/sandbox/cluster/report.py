@@ -17,25 +17,18 @@ from typing import Any, NamedTuple
 
 from kcm.base.timestamps import format_time
 from kcm.sandbox.cluster.behaviour import Behaviour
-from kcm.sandbox.cluster.life import (
+from kcm.sandbox.cluster.containers import (
     Alive,
-    Arrived,
     BackingOff,
     ContainerLife,
-    Ended,
     Exit,
     Exited,
-    Initialising,
-    InitRun,
-    Life,
     Now,
     PullFailing,
-    Running,
-    Starting,
-    Stopping,
     has_started,
     is_ready,
 )
+from kcm.sandbox.cluster.life import Arrived, Ended, Initialising, InitRun, Life, Running, Starting, Stopping
 from kcm.sandbox.cluster.views import ContainerView, PodView
 
 Json = dict[str, Any]
