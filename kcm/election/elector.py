@@ -57,6 +57,7 @@ from kcm.telemetry.logging import Logger
 
 # Timers of a loop stand still while the machine is suspended; the deadline does not.
 CHECK_EVERY = 0.5
+_SHORTEST_TIMER = 0.001
 # A timer may fall short of its time by a rounding error; the next must not come at the same moment.
 _SHORTEST = 0.001
 

@@ -41,7 +41,6 @@ from kcm.host.messages import (
     Stopped,
     Synced,
     ToManager,
-    WatchTrouble,
 )
 from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
@@ -107,9 +106,6 @@ class HostAgent:
                 self._lead.set()
             case BarrierPassed(number):
                 self._freshness.passed(number)
-            case WatchTrouble(watch, reason):
-                for replica in self._replicas.numbered(watch):
-                    replica.trouble = reason
             case NewCredentials(credentials):
                 self._credentials.put(credentials)
             case Configure() as configure:

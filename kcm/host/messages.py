@@ -75,20 +75,13 @@ class BarrierPassed(msgspec.Struct, frozen=True, tag="barrierPassed"):
     id: int
 
 
-class WatchTrouble(msgspec.Struct, frozen=True, tag="watchTrouble"):
-    """A watch cannot be served now; "" when it can again."""
-
-    watch: int
-    reason: str
-
-
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Finish what is under way within `grace` seconds, then end."""
 
     grace: float
 
 
-ControlToHost = Configure | NewCredentials | Lead | Renew | BarrierPassed | WatchTrouble | Stop
+ControlToHost = Configure | NewCredentials | Lead | Renew | BarrierPassed | Stop
 
 
 class WatchDeclaration(msgspec.Struct, frozen=True):
@@ -138,7 +131,6 @@ class ControllerReport(msgspec.Struct, frozen=True):
     active: int
     delayed: int = 0
     failing: int = 0
-    trouble: str = ""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):

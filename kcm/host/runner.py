@@ -114,7 +114,6 @@ class ControllerRunner:
             active=reading.processing,
             delayed=reading.delayed,
             failing=reading.failing,
-            trouble=self._cache.trouble,
         )
 
     def _handler(self, change: Change) -> Callable[[Resource[Any] | None, Resource[Any] | None, bool], None]:

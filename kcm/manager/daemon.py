@@ -41,6 +41,7 @@ from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
 from kcm.objects.resource import Key
 from kcm.serving.http import HttpServer
+from kcm.serving.status import Status
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -110,6 +111,10 @@ class Manager:
         for host in self.hosts:
             if host.refusal:
                 raise ConfigurationError("configuration", *host.refusal)
+
+    def status(self) -> Status:
+        """Return what /statusz shows."""
+        return self._observatory.status()
 
     async def _serve(self, server: HttpServer) -> None:
         serving = self._configuration.serving

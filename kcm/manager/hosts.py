@@ -16,6 +16,7 @@ import msgspec
 
 from kcm.base.clock import Clock
 from kcm.cache.projection import decode
+from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.messages import (
     MOST_BARRIERS,
@@ -95,13 +96,25 @@ class HostSupervisor:
         """Return the process id, 0 when there is no process."""
         return self._handle.pid if self._handle is not None else 0
 
+    @property
+    def watches(self) -> tuple[WatchSpec, ...]:
+        """Return what the host has declared that it watches."""
+        return tuple(subscription.spec for subscription in self._subscriptions)
+
     async def run(self) -> None:
-        """Supervise until the host was asked to stop and has ended."""
-        async with asyncio.TaskGroup() as tasks:
-            while not isinstance(self.state, life.Ended):
-                await self._advance(await self._next_input(), tasks)
-            if self._promotion is not None:
-                self._promotion.cancel()
+        """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while not isinstance(self.state, life.Ended):
+                    await self._advance(await self._next_input(), tasks)
+                if self._promotion is not None:
+                    self._promotion.cancel()
+        finally:
+            if self._handle is not None:
+                self._kill("its supervisor ends")
+            # Whoever waits for this host to write no more would wait for ever.
+            self.state = life.Ended()
+            self._changed.set()
 
     def lead(self, deadline: float, handover: Mapping[str, str] | None) -> None:
         """The Lease is ours until `deadline`: promote the host as soon as it is ready and fresh.

@@ -121,7 +121,7 @@ class Observatory:
         self._readyz.add("shutdown", lambda: "stopping" if self.stopping else "")
         for host in self._hosts:
             for name in host.controllers:
-                self._readyz.add(f"controller.{name}", partial(self._trouble, host, name))
+                self._readyz.add(f"controller.{name}", partial(self._trouble, host))
 
     def _check_loop(self) -> str:
         return f"the event loop was {self._lag:.1f} s late" if self._lag > BLOCKED_SECONDS else ""
@@ -149,11 +149,13 @@ class Observatory:
         ]
         return ", ".join(late)
 
-    def _trouble(self, host: HostSupervisor, controller: str) -> str:
-        for report in host.reports:
-            if report.name == controller:
-                return report.trouble
-        return f"host {host.name} is {_word(host.state)}"
+    def _trouble(self, host: HostSupervisor) -> str:
+        """Return what keeps a host's controllers from working: a watch that fails, or its own state."""
+        watches = (self._informers.informers[spec].reflector.health() for spec in host.watches)
+        if troubles := [health.trouble for health in watches if health.trouble]:
+            return "; ".join(troubles)
+        working = isinstance(host.state, life.Ready | life.Leading)
+        return "" if working else f"host {host.name} is {_word(host.state)}"
 
     def _host(self, host: HostSupervisor) -> HostStatus:
         return HostStatus(
@@ -168,14 +170,14 @@ class Observatory:
 
     def _controllers_of(self, host: HostSupervisor) -> list[ControllerStatus]:
         reports = {report.name: report for report in host.reports}
+        trouble = self._trouble(host)
         statuses = []
         for name in host.controllers:
             report = reports.get(name)
-            trouble = self._trouble(host, name)
             statuses.append(
                 ControllerStatus(
                     name=name,
-                    ready=not trouble and isinstance(host.state, life.Ready | life.Leading),
+                    ready=not trouble,
                     host=host.name,
                     workers=self._configuration.controller(name).workers,
                     active=report.active if report else 0,

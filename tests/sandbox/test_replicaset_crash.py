@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from kcm.testing.invariants import NoSurplus, controller_uid, is_active
 from kcm.testing.virtual import run
 from kcm.testing.world import Json, World, pod_of, replica_set
 
@@ -20,20 +21,8 @@ SETS = "/apis/apps/v1/namespaces/default/replicasets"
 Scenario = Callable[[World], Awaitable[None]]
 
 
-def active(pods: list[Json]) -> list[Json]:
-    return [
-        p
-        for p in pods
-        if "deletionTimestamp" not in p["metadata"] and p["status"]["phase"] not in ("Succeeded", "Failed")
-    ]
-
-
 def owned(pods: list[Json], uid: str) -> list[Json]:
-    return [
-        p
-        for p in pods
-        if any(o["uid"] == uid and o.get("controller") for o in p["metadata"].get("ownerReferences", []))
-    ]
+    return [pod for pod in pods if controller_uid(pod) == uid and is_active(pod)]
 
 
 async def settled(world: World, name: str, replicas: int) -> None:
@@ -41,7 +30,7 @@ async def settled(world: World, name: str, replicas: int) -> None:
 
     async def holds() -> bool:
         found = await world.call("GET", f"{SETS}/{name}")
-        pods = active(owned(await world.items(PODS), found["metadata"]["uid"]))
+        pods = owned(await world.items(PODS), found["metadata"]["uid"])
         status = found["status"]
         return (
             len(pods) == replicas
@@ -110,16 +99,16 @@ SCENARIOS: dict[str, tuple[Scenario, Scenario]] = {
 async def play(prepare: Scenario, scenario: Scenario, crash_after: int | None) -> tuple[int, dict[str, Any]]:
     """Run a scenario; return how many writes it took and what the API server holds in the end."""
     async with World() as world:
-        most = Overshoot(world)
+        surplus = NoSurplus(world.api)
         await prepare(world)
         before = world.writes
         daemon = world.start(identity="subject", crash_after=crash_after)
         await scenario(world)
         await daemon.stop()
         writes = world.writes - before
-        assert most.pods <= most.wanted, f"{most.pods} active pods where {most.wanted} were wanted"
+        assert not surplus.surplus
         found = await world.call("GET", f"{SETS}/web")
-        pods = active(await world.items(PODS))
+        pods = [pod for pod in await world.items(PODS) if is_active(pod)]
         end = {
             "owned": len(owned(pods, found["metadata"]["uid"])),
             "all": len(pods),
@@ -128,30 +117,6 @@ async def play(prepare: Scenario, scenario: Scenario, crash_after: int | None) -
             "available": found["status"].get("availableReplicas"),
         }
         return writes, end
-
-
-class Overshoot:
-    """Watches every commit: the most active pods that one replica set ever owned, and the most wanted."""
-
-    def __init__(self, world: World) -> None:
-        self.pods = 0
-        self.wanted = 0
-        self._alive: dict[str, set[str]] = {}
-        world.api.audit.subscribe(self._see)
-
-    def _see(self, mutation: Any) -> None:
-        after = mutation.after
-        if mutation.resource == "replicasets.apps" and after is not None:
-            self.wanted = max(self.wanted, after["spec"]["replicas"])
-        if mutation.resource != "pods":
-            return
-        present = after if after is not None else mutation.before
-        owners = [o["uid"] for o in present["metadata"].get("ownerReferences", []) if o.get("controller")]
-        for alive in self._alive.values():
-            alive.discard(present["metadata"]["uid"])
-        if after is not None and active([after]) and owners:
-            self._alive.setdefault(owners[0], set()).add(present["metadata"]["uid"])
-            self.pods = max(self.pods, len(self._alive[owners[0]]))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
