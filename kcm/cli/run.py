@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from kcm.base.clock import SystemClock
+from kcm.base.collection import calm_collector
 from kcm.base.errors import ConfigurationError
 from kcm.base.rng import SeededRng
 from kcm.client.credentials import CredentialSource
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         log.info("controller not started", controller=name, reason=reason)
     implementations = installed_controllers()
     controllers = {name: implementations[name] for name in selection.enabled}
+    calm_collector()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(configuration, controllers))

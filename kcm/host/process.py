@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from kcm.base.clock import SystemClock
+from kcm.base.collection import calm_collector
 from kcm.base.errors import KcmError
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import FrameChannel
@@ -38,6 +39,7 @@ def run_host(feed: socket.socket) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(feed))
     logging.shutdown()
