@@ -23,6 +23,7 @@ from kcm.cache.cacheview import Cache
 from kcm.cache.changes import LONGEST_REASON, BadItem
 from kcm.cache.feed import Changes, FeedData, Progress, ReplaceBegin, ReplaceEnd, ReplaceItems
 from kcm.cache.indexer import Indexer, IndexFunction
+from kcm.cache.interning import Interner
 from kcm.cache.notifying import Handler, Handlers, Subscription
 from kcm.cache.ownwrites import OwnWrites
 from kcm.cache.scope import Belongs, Scope
@@ -42,10 +43,10 @@ _decode_bad = msgspec.json.Decoder(BadItem).decode
 
 
 class _Staged(Generic[R]):
-    """A Replace that is still coming."""
+    """A Replace that is still coming: objects by namespace and name."""
 
     def __init__(self) -> None:
-        self.objects: dict[Key, R] = {}
+        self.objects: dict[str, dict[str, R]] = {}
         self.bad: dict[Key, BadItem] = {}
 
 
@@ -68,6 +69,7 @@ class Replica(Generic[R]):
         self._objects: Indexer[R] = Indexer(self._fault)
         self._handlers: Handlers[R] = Handlers(self._fault)
         self._own = OwnWrites()
+        self._interner = Interner()
         self._bad: dict[Key, str] = {}
         self._version = ""
         self._staged: _Staged[R] | None = None
@@ -133,6 +135,9 @@ class Replica(Generic[R]):
         old = self._objects.get(*key)
         if old is not None and at_least(old.metadata.resource_version, version):
             return new
+        if old is not None and old.metadata.uid != metadata.uid:
+            # A namesake exists, so the old object does not: an answer about it may still be on its way.
+            self._own.delete(old.metadata.uid, old.metadata.resource_version)
         match self._scope.judge(metadata):
             case Belongs.NO:
                 self._own.leave(key, version)
@@ -141,6 +146,7 @@ class Replica(Generic[R]):
             case Belongs.IF_KNOWN if old is None:
                 pass
             case _:
+                self._interner.share(metadata)
                 self._put(old, new)
         return new
 
@@ -181,10 +187,11 @@ class Replica(Generic[R]):
         if self._is_stale(version):
             return
         self._version = version
-        if self._own.hide(key, metadata.uid, version):
+        if self._own and self._own.hide(key, metadata.uid, version):
             return
         self._bad.pop(key, None)
         old = self._objects.get(*key)
+        self._interner.share(metadata)
         if old is None or newer(version, old.metadata.resource_version):
             self._put(old, new)
         elif version == old.metadata.resource_version and self._holds_raw:
@@ -219,7 +226,8 @@ class Replica(Generic[R]):
     def _advance(self, version: str) -> None:
         if self.synced and newer(version, self._version):
             self._version = version
-        self._own.reach(self._version)
+        if self._own:
+            self._own.reach(self._version)
 
     def _stage(self, items: ReplaceItems) -> None:
         if self._staged is None:
@@ -232,15 +240,18 @@ class Replica(Generic[R]):
                 identity = identity_of(text)
                 staged.bad[identity.key] = BadItem(str(identity.key), str(error), identity.uid)
                 continue
-            key, metadata = new.key, new.metadata
-            old = self._objects.get(*key)
-            unchanged = (
-                old is not None
-                and old.metadata.uid == metadata.uid
-                and old.metadata.resource_version == metadata.resource_version
-            )
-            # The object that is there already, so that a relist does not hold everything twice.
-            staged.objects[key] = old if unchanged and old is not None else new
+            metadata = new.metadata
+            namespace, name = metadata.namespace, metadata.name
+            names = staged.objects.get(namespace)
+            if names is None:
+                names = staged.objects[namespace] = {}
+            old = self._objects.get(namespace, name)
+            if old is not None and _is_same_state(old, new):
+                # The object that is there already, so that a relist does not hold everything twice.
+                names[name] = old
+            else:
+                self._interner.share(metadata)
+                names[name] = new
         for item in items.bad:
             staged.bad[Key.parse(item.key)] = item
 
@@ -258,36 +269,44 @@ class Replica(Generic[R]):
         gone = [old for old in self._objects if not self._stays(old, staged, horizon)]
         for old in gone:
             self._objects.remove(*old.key)
-        news: list[tuple[R | None, R]] = []
-        for key, new in staged.objects.items():
-            kept = self._objects.get(*key)
-            if kept is new or (horizon and self._is_ahead(kept, key, new, horizon)):
-                continue
-            self._objects.put(new)
-            news.append((kept, new))
+        olds: list[R | None] = []
+        news: list[R] = []
+        for names in staged.objects.values():
+            for name, new in names.items():
+                kept = self._objects.get(new.metadata.namespace, name)
+                if kept is new or (horizon and self._is_ahead(kept, new, horizon)):
+                    continue
+                self._objects.put(new)
+                olds.append(kept)
+                news.append(new)
         initial = not self.synced
         self._version = version
-        self._own.replace(version, {new.metadata.uid for new in staged.objects.values()})
+        if self._own:
+            listed = {new.metadata.uid for names in staged.objects.values() for new in names.values()}
+            self._own.replace(version, listed)
         self._bad.clear()
         for key, item in staged.bad.items():
             self._mark(key, item.reason)
         for old in gone:
             self._handlers.changed(old, None)
-        for kept, new in news:
+        for kept, new in zip(olds, news, strict=True):
             self._handlers.changed(kept, new, initial)
         if initial:
             self._handlers.synced()
 
     def _stays(self, old: R, staged: _Staged[R], horizon: str) -> bool:
-        key = old.key
-        if key in staged.objects or (horizon and newer(old.metadata.resource_version, horizon)):
+        metadata = old.metadata
+        names = staged.objects.get(metadata.namespace)
+        if names is not None and metadata.name in names:
             return True
-        bad = staged.bad.get(key)
+        if horizon and newer(metadata.resource_version, horizon):
+            return True
+        bad = staged.bad.get(old.key)
         return bad is not None and bad.uid == old.metadata.uid
 
-    def _is_ahead(self, kept: R | None, key: Key, new: R, horizon: str) -> bool:
-        """Say whether our own writes are newer than what the list says of a key."""
-        if self._own.hide(key, new.metadata.uid, new.metadata.resource_version):
+    def _is_ahead(self, kept: R | None, new: R, horizon: str) -> bool:
+        """Say whether our own writes are newer than what the list says of an object."""
+        if self._own and self._own.hide(new.key, new.metadata.uid, new.metadata.resource_version):
             return True
         return kept is not None and newer(kept.metadata.resource_version, horizon)
 
@@ -308,3 +327,10 @@ class Replica(Generic[R]):
     def _fault(self, key: Key, reason: str) -> None:
         self.faults += 1
         log.error("a controller's function failed", resource=str(self.spec), key=str(key), reason=reason)
+
+
+def _is_same_state(one: Resource[Any], other: Resource[Any]) -> bool:
+    return (
+        one.metadata.uid == other.metadata.uid
+        and one.metadata.resource_version == other.metadata.resource_version
+    )
