@@ -21,7 +21,8 @@ from kcm.cache.changes import DELETE, Bookmark, Change, StreamError
 from kcm.cache.compaction import Compactor
 from kcm.cache.freshness import Freshness
 from kcm.cache.instruments import ReflectorInstruments
-from kcm.cache.listwatch import (
+from kcm.cache.listwatch import deadline, step
+from kcm.cache.phases import (
     Arrived,
     Begin,
     Commit,
@@ -42,8 +43,6 @@ from kcm.cache.listwatch import (
     State,
     Trouble,
     Watching,
-    deadline,
-    step,
 )
 from kcm.cache.projection import Projection
 from kcm.cache.source import ClientSource, Lines, failure_of, refusal_of

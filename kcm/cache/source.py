@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
 from kcm.cache.changes import StreamError
-from kcm.cache.listwatch import Refused
+from kcm.cache.phases import Refused
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.api import ApiClient
 from kcm.client.errors import (

@@ -9,7 +9,9 @@ import pytest
 
 from kcm.base.rng import SeededRng
 from kcm.cache import listwatch as lw
-from kcm.cache.listwatch import (
+from kcm.cache import phases
+from kcm.cache.listwatch import deadline, step
+from kcm.cache.phases import (
     Arrived,
     Begin,
     Commit,
@@ -32,8 +34,6 @@ from kcm.cache.listwatch import (
     State,
     Wait,
     Watching,
-    deadline,
-    step,
 )
 
 T0 = 1000.0
@@ -237,7 +237,7 @@ def test_a_missing_resource_type_is_found_within_a_minute_of_its_appearance() ->
     machine = priming()
     for _ in range(30):
         machine.tell(Refused("missing"), Refused("missing"))
-        assert machine.memory.trouble == lw.Trouble("missing", "list")
+        assert machine.memory.trouble == phases.Trouble("missing", "list")
         assert machine.pause <= 60
         machine.tell(Elapsed(), after=machine.pause)
     assert isinstance(machine.state, Priming)
@@ -406,7 +406,7 @@ def test_one_good_read_ends_the_suspicion() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_every_state_goes_on_under_any_inputs_and_never_asks_for_version_0(seed: int) -> None:
     rng = SeededRng(seed)
-    causes = msgspec.inspect.type_info(lw.Cause)
+    causes = msgspec.inspect.type_info(phases.Cause)
     assert isinstance(causes, msgspec.inspect.LiteralType)
     machine = Machine(Idle(Memory()))
     machine.tell(Begin())
