@@ -105,6 +105,12 @@ class WorkQueue(Generic[K]):
         if self._shut:
             return
         self._metrics.retried()
+        self.postpone(key, seconds, priority)
+
+    def postpone(self, key: K, seconds: float, priority: Priority | None = None) -> None:
+        """Ask for work on `key` later, as `add_after` does, where nothing has been tried yet: no retry."""
+        if self._shut:
+            return
         if priority is None:
             handed_out = self._processing.get(key)
             priority = Priority.FRESH if handed_out is None else handed_out[1]
