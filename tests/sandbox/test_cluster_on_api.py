@@ -106,6 +106,30 @@ def test_a_pod_is_bound_started_and_ready():
     run(story())
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        pytest.param({"httpGet": {"path": "/ok", "port": 80}}, id="http"),
+        pytest.param({"exec": {"command": ["true"]}}, id="exec"),
+        pytest.param({"tcpSocket": {"port": "web"}}, id="tcp"),
+        pytest.param({"grpc": {"port": 9}}, id="grpc"),
+    ],
+)
+def test_a_pod_is_ready_whatever_its_probes_ask(action):
+    async def story():
+        async with world() as there:
+            probes = dict.fromkeys(("readinessProbe", "livenessProbe", "startupProbe"), action)
+            containers = [{"name": "c", "image": "web:1", **probes}]
+            await there.create_pod(containers=containers, schedulingGates=[{"name": "wait"}])
+            await there.clock.sleep(30)
+            assert "nodeName" not in (await there.pod())["spec"]
+            await there.user.patch(f"{PODS}/p", {"spec": {"schedulingGates": None}}, MERGE)
+            await there.clock.sleep(60)
+            assert condition(await there.pod(), "Ready")["status"] == "True"
+
+    run(story())
+
+
 def test_a_pod_that_fits_nowhere_says_so_and_is_placed_when_there_is_room():
     async def story():
         async with world(nodes=1, shape=NodeShape(cpu="2")) as there:

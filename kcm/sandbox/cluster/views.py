@@ -24,12 +24,11 @@ class Resources(Spec, frozen=True):
 
 
 class Probe(Spec, frozen=True):
-    """When a probe first runs and how often it must succeed. Seconds."""
+    """When a probe first runs and how often it must succeed, in seconds; what it asks is not simulated."""
 
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     success_threshold: int = 1
-    http_get: msgspec.Raw | None = None
 
 
 class ContainerView(Spec, frozen=True):
@@ -87,6 +86,12 @@ class Affinity(Spec, frozen=True):
     node_affinity: NodeAffinity | None = None
 
 
+class SchedulingGate(Spec, frozen=True):
+    """What holds a pod back from the scheduler."""
+
+    name: str
+
+
 class ReadinessGate(Spec, frozen=True):
     """A condition that somebody else must set before the pod counts as ready."""
 
@@ -106,7 +111,7 @@ class PodSpecView(Spec, frozen=True):
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] = ()
     overhead: Mapping[str, str | int | float] = {}
-    scheduling_gates: tuple[msgspec.Raw, ...] = ()
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
 
