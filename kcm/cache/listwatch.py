@@ -57,6 +57,8 @@ WATCHLIST_CEILING = 300.0
 IDLE_SLACK = 5.0
 # Ours (reliability L5): bookmarks come every 60 s where they come at all.
 BOOKMARK_SILENCE = 90.0
+# Bookmarks are expected of every server, until so many silent watches in a row brought none.
+MUTE_WATCHES = 2
 # A bookmark closer to the end than this may be the one that announces the end.
 PERIODIC_BEFORE_END = 10.0
 PAGE_LIMIT = 500
@@ -77,7 +79,8 @@ def deadline(state: State) -> float | None:
         case Watching(opened=None):
             return None
         case Watching(memory=memory, heard=heard, timeout=timeout):
-            return heard + (BOOKMARK_SILENCE if memory.periodic else timeout + IDLE_SLACK)
+            expects = memory.periodic or memory.mute < MUTE_WATCHES
+            return heard + (BOOKMARK_SILENCE if expects else timeout + IDLE_SLACK)
         case Pausing(until=until):
             return until
         case _:
@@ -190,6 +193,7 @@ def _watched(state: Watching, what: Input, now: float, rng: Rng) -> Step:
             return _closed(state, state.opened, now, rng)
         case Elapsed():
             barren = memory.barren + 1
+            memory = _changed(memory, mute=memory.mute + (not memory.periodic))
             if barren >= BARREN_WATCHES:
                 return _cycle(_changed(memory, barren=0), now, rng)
             return _watch(_changed(memory, barren=barren), now, rng)

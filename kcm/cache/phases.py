@@ -44,6 +44,7 @@ class Memory(msgspec.Struct, frozen=True):
     periodic: bool = False
     brief: int = 0
     barren: int = 0
+    mute: int = 0
     rollbacks: int = 0
     trouble: Trouble | None = None
 

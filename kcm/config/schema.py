@@ -136,21 +136,6 @@ class CacheConfig(Section, frozen=True):
     resync_period: Annotated[float, Span(0, 7 * 86400)] = 12 * 3600.0
     """Every object is looked at again after one to two such periods. 0s: never."""
 
-    watch_timeout: Annotated[float, Span(10, 86400)] = 300.0
-    """The server is asked to end a watch after one to two such times; it is then resumed."""
-
-    silence_timeout: Annotated[float, Span(5, 3600)] = 90.0
-    """A watch that brings nothing, not even a bookmark (one a minute), for so long is replaced."""
-
-    watch_list: bool = True
-    """Fetch first lists as a stream where the server can. Off: always page by page."""
-
-    watch_list_timeout: Annotated[float, Span(1, 600)] = 30.0
-    """A streamed first list that is not complete by then is fetched page by page instead."""
-
-    page_size: Annotated[int, Meta(ge=10, le=100_000)] = 500
-    """Objects a page when a list is paged."""
-
 
 class HostsConfig(Section, frozen=True):
     """The child processes that run controllers."""

@@ -10,6 +10,7 @@ a restart than half a daemon. Owns the wiring and nothing else.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -26,7 +27,7 @@ from kcm.cache.watchspec import WatchSpec
 from kcm.client.api import ApiClient, Timeouts
 from kcm.client.credentials import CredentialSource
 from kcm.client.transport import Transport
-from kcm.config.schema import Configuration
+from kcm.config.schema import Configuration, ServingConfig
 from kcm.election.access import ApiLease
 from kcm.election.elector import Elector
 from kcm.election.metrics import ElectionMetrics
@@ -120,8 +121,9 @@ class Manager:
         serving = self._configuration.serving
         if not serving.enabled:
             return
+        tls = _server_tls(serving) if serving.tls_cert_file else None
         try:
-            self.port = await server.start(serving.address, serving.port)
+            self.port = await server.start(serving.address, serving.port, tls)
         except OSError as error:
             reason = f"cannot listen on {serving.address}:{serving.port}: {error.strerror or error}"
             raise ConfigurationError("configuration", "serving.port", reason) from error
@@ -250,3 +252,14 @@ class Manager:
             self._metrics,
             logger("cache.reflector"),
         )
+
+
+def _server_tls(serving: ServingConfig) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(serving.tls_cert_file, serving.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = f"{serving.tls_cert_file} and {serving.tls_key_file} cannot be used: {error}"
+        raise ConfigurationError("configuration", "serving.tlsCertFile", reason) from error
+    return context

@@ -31,6 +31,7 @@ from kcm.serving.status import (
     HostStatus,
     Status,
 )
+from kcm.serving.token import TokenFile
 from kcm.telemetry.exposition import Exposition
 
 TICK_SECONDS = 1.0
@@ -62,6 +63,7 @@ class Observatory:
         self._lag = 0.0
         self._livez, self._readyz, self._healthz = Checks("livez"), Checks("readyz"), Checks("healthz")
         self._add_checks()
+        token_file = configuration.serving.token_file
         self.handle = pages(
             Sources(
                 livez=self._livez,
@@ -70,7 +72,7 @@ class Observatory:
                 metrics=exposition.render,
                 configs=lambda: {"kcm": configuration},
                 status=self.status,
-                token=self._token,
+                token=TokenFile(token_file) if token_file else lambda: "",
             )
         )
 
@@ -208,13 +210,6 @@ class Observatory:
                 )
             )
         return caches
-
-    def _token(self) -> str:
-        path = self._configuration.serving.token_file
-        if not path:
-            return ""
-        with open(path, encoding="utf-8") as file:
-            return file.read(4096).strip()
 
 
 def _word(state: life.State) -> str:

@@ -301,14 +301,24 @@ def test_a_server_that_ends_every_watch_after_one_event_is_not_hammered() -> Non
     assert shape(machine.tell(Elapsed(), after=machine.pause)) == [("watch", "53")]
 
 
-def test_the_idle_deadline_is_the_watchs_own_timeout_and_five_seconds() -> None:
+def test_ninety_seconds_of_silence_are_too_long_until_a_server_has_shown_that_it_sends_no_bookmarks() -> None:
     machine = watching()
+    assert deadline(machine.state) == T0 + 90
+    machine.tell(Elapsed(), after=90)
+    machine.tell(Opened())
+    assert deadline(machine.state) == T0 + 180
+    machine.tell(Elapsed(), after=90)
+    assert machine.memory.mute == 2
+
+
+def test_without_bookmarks_the_idle_deadline_is_the_watchs_own_timeout_and_five_seconds() -> None:
+    machine = watching(mute=2)
     assert deadline(machine.state) == T0 + 405
     machine.tell(Arrived(1, "51"), after=100)
     assert deadline(machine.state) == T0 + 505
 
 
-def test_ninety_seconds_of_silence_are_enough_once_periodic_bookmarks_were_seen() -> None:
+def test_ninety_seconds_of_silence_are_enough_after_periodic_bookmarks_were_seen() -> None:
     machine = watching()
     machine.tell(Arrived(0, "51", 1), after=60)
     assert deadline(machine.state) == T0 + 150
