@@ -5,8 +5,10 @@ object is decoded. Parts that must travel whole (a pod template's spec) are raw 
 """
 
 from kcm.objects.conditions import Condition
+from kcm.objects.configmaps import ConfigMap
 from kcm.objects.events import ObjectReference
 from kcm.objects.metadata import Metadata, ObjectMeta, OwnerReference
+from kcm.objects.namespaces import Namespace
 from kcm.objects.owners import controller_of, owned_by, owner_reference
 from kcm.objects.pods import NewPod, NewPodMeta, Pod, PodTemplate
 from kcm.objects.replicasets import ReplicaSet
@@ -16,9 +18,11 @@ from kcm.objects.versions import at_least, newer
 
 __all__ = [
     "Condition",
+    "ConfigMap",
     "Key",
     "LabelSelector",
     "Metadata",
+    "Namespace",
     "NewPod",
     "NewPodMeta",
     "ObjectMeta",
