@@ -47,6 +47,17 @@ def test_a_replica_set_file_is_applied_changed_and_scaled(kubectl):
     assert "not found" in kubectl("get", "rs", "web", fails=True)
 
 
+def test_what_get_prints_of_many_objects_can_be_applied_again(kubectl):
+    kubectl.apply(workload(), workload(name="side"))
+    shown = kubectl("get", "rs", "-o", "yaml")
+    assert "kind: List" in shown
+    again = kubectl("apply", "-f", "-", stdin=shown.replace("replicas: 3", "replicas: 4"))
+    assert again == "replicaset.apps/side configured\nreplicaset.apps/web configured\n"
+    assert [each["spec"]["replicas"] for each in kubectl.json("get", "rs")["items"]] == [4, 4]
+    wrong = shown.replace("selector:", "selektor:")
+    assert 'unknown field "spec.selektor"' in kubectl("replace", "-f", "-", stdin=wrong, fails=True)
+
+
 def test_a_deployment_is_data_too(kubectl):
     kubectl.apply(workload("Deployment"))
     assert re.search(r"web +0/3 +0 +0 ", kubectl("get", "deployments"))

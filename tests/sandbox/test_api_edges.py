@@ -79,6 +79,17 @@ def test_documents_are_served_with_and_without_a_trailing_slash(play, path):
     play(scenario)
 
 
+def test_kubectl_gets_an_openapi_v2_without_definitions_in_its_own_format(play):
+    async def scenario(api):
+        asked = {"accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
+        answer = await api("GET", "/openapi/v2", headers=asked)
+        assert (answer.status, answer.response.body) == (200, b"\x0a\x032.0")
+        # Go's parser of media types refuses "@", so an answer that has it is refused.
+        assert "@" not in answer.content_type
+
+    play(scenario)
+
+
 def test_trailing_slashes_of_resources_are_accepted(play):
     async def scenario(api):
         assert (await api.get(PODS + "/")).status == 200

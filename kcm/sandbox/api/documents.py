@@ -2,7 +2,8 @@
 
 Guarantees: only what is served is advertised; aggregated discovery repeats g/v/as in its
 Content-Type, by which clients recognise it; an OpenAPI document is found by group-version and
-its hash. OpenAPI v2 answers 406 (clients want it in protobuf only). Owns no state.
+its hash. OpenAPI v2 is a document without definitions, in the protobuf form that kubectl asks
+for to check a `kind: List`; as JSON it answers 406, because JSON breaks kubectl. Owns no state.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import sys
 
 from kcm.sandbox.api.errors import Json, not_acceptable
-from kcm.sandbox.api.negotiation import PROTOBUF, accepts_aggregated
+from kcm.sandbox.api.negotiation import accepts_aggregated
 from kcm.sandbox.api.records import encode
 from kcm.sandbox.schema import discovery, openapi
 from kcm.serving.http import Request, Response
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+# Clients ask with "@v1.0", but cannot parse that in an answer's Content-Type.
+_OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+# Field 1 of the document, `swagger`: "2.0". Kinds it does not define are left for the server to check.
+_EMPTY_V2 = b"\x0a\x032.0"
 _HEALTH = frozenset(("/healthz", "/livez", "/readyz"))
 MAJOR, MINOR = "1", "36"
 
@@ -43,10 +48,16 @@ def answer(request: Request) -> Response | None:
     if path == "/version":
         return _json(version())
     if path == "/openapi/v2":
-        raise not_acceptable((PROTOBUF,))
+        return _openapi_v2(request.headers.get("accept", ""))
     if path.startswith("/openapi/v3"):
         return _openapi(request, path)
     return _discovery(request, path)
+
+
+def _openapi_v2(accept: str) -> Response:
+    if "proto-openapi.spec.v2" not in accept:
+        raise not_acceptable((_OPENAPI_V2,))
+    return Response(200, _EMPTY_V2, _OPENAPI_V2)
 
 
 def _openapi(request: Request, path: str) -> Response | None:
