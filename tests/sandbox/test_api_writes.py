@@ -439,7 +439,15 @@ def test_events_are_one_store_with_two_views(play):
         found = await api.get(core, fieldSelector="involvedObject.uid=u,involvedObject.kind=Pod")
         assert [item["metadata"]["name"] for item in found.body["items"]] == ["e"]
         await api.patch(f"{core}/e", {"message": "it ran"})
-        assert (await api.get(f"{new}/e")).body["note"] == "it ran"
+        seen = (await api.get(f"{new}/e")).body
+        assert seen["note"] == "it ran"
+        seen["series"] = {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"}
+        assert (await api.put(f"{new}/e", seen)).status == 200
+        assert (await api.patch(f"{new}/e", {"series": {"count": 3}})).status == 200
+        assert (await api.get(f"{core}/e")).body["series"]["count"] == 3
+        refused = await api.patch(f"{new}/e", {"reason": "Other"})
+        assert (refused.status, refused.body["details"]["causes"][0]["field"]) == (422, "reason")
+        assert (await api.patch(f"{core}/e", {"reason": "Other"})).status == 200
 
     play(scenario)
 

@@ -48,7 +48,11 @@ _UPDATE: Mapping[str, Change] = {
     "Service": core.check_service_update,
     "ConfigMap": core.check_config_map_update,
     "Secret": core.check_secret_update,
+    "Event": events.check_event_update,
 }
+# Kinds whose updates have rules of their own instead: most updates of pods leave the spec alone, and
+# an Event of the old style stays one.
+_OWN_UPDATE = frozenset(("Pod", "Event"))
 _STATUS: Mapping[str, Change] = {
     "Deployment": workloads.check_deployment_status,
     "ReplicaSet": workloads.check_replica_set_status,
@@ -69,8 +73,7 @@ def validate_update(kind: str, new: dict[str, Any], old: dict[str, Any]) -> list
     """Return what is wrong with replacing `old` by `new`. Status is not looked at."""
     found = list(check_metadata(kind, new))
     found += check_metadata_update(new, old)
-    # A pod's spec is checked by its own rule only if it changed: most updates of pods do not.
-    if kind != "Pod" and (whole := _WHOLE.get(kind)) is not None:
+    if kind not in _OWN_UPDATE and (whole := _WHOLE.get(kind)) is not None:
         found += whole(new)
     if (check := _UPDATE.get(kind)) is not None:
         found += check(new, old)
