@@ -41,6 +41,8 @@ LARGEST_OBJECT = 4 * 1024 * 1024
 # Deeper than this inside one object, and a frame around it might not be decodable.
 _ROOM = b"[" * 200, b"]" * 200
 _OPENERS = 200
+# Every level takes two bytes: so short a text is nested far less deeply than a decoder can go.
+_SHALLOW = 1000
 
 Decode: TypeAlias = Callable[[bytes], Any]
 
@@ -172,7 +174,7 @@ class Compactor:
         body = self._encode(item)
         if len(body) > LARGEST_OBJECT:
             raise ValueError(f"{len(body)} bytes after trimming; {LARGEST_OBJECT} are accepted")
-        if body.count(b"{") + body.count(b"[") > _OPENERS:
+        if len(body) > _SHALLOW and body.count(b"{") + body.count(b"[") > _OPENERS:
             _decode_raw(_ROOM[0] + body + _ROOM[1])
         namespace = metadata.namespace
         return Change(kind, f"{namespace}/{metadata.name}" if namespace else metadata.name, version, body)

@@ -16,8 +16,8 @@ import msgspec
 import uvloop
 
 from kcm.base.clock import SystemClock
-from kcm.base.collection import calm_collector
 from kcm.base.errors import ConfigurationError
+from kcm.base.memory import calm_collector, keep_buffers
 from kcm.base.rng import SeededRng
 from kcm.client.credentials import CredentialSource
 from kcm.client.exec_plugin import ExecPolicy
@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     implementations = installed_controllers()
     controllers = {name: implementations[name] for name in selection.enabled}
     calm_collector()
+    keep_buffers()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(configuration, controllers))

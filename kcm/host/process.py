@@ -18,8 +18,8 @@ import msgspec
 import uvloop
 
 from kcm.base.clock import SystemClock
-from kcm.base.collection import calm_collector
 from kcm.base.errors import KcmError
+from kcm.base.memory import calm_collector
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import FrameChannel
 from kcm.client.http import HttpTransport
