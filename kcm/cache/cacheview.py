@@ -20,8 +20,6 @@ R = TypeVar("R", bound=Resource[Any])
 class Readable(Protocol):
     """What a cache needs of a replica."""
 
-    trouble: str
-
     @property
     def objects(self) -> Indexer[Any]: ...
 
@@ -33,6 +31,9 @@ class Readable(Protocol):
 
     @property
     def bad(self) -> Mapping[Key, str]: ...
+
+    @property
+    def unseen(self) -> Mapping[Key, str]: ...
 
 
 class Cache:
@@ -80,18 +81,27 @@ class Cache:
         """Say whether every type was filled once."""
         return all(replica.synced for replica in self._replicas.values())
 
-    @property
-    def trouble(self) -> str:
-        """Return why some type cannot be kept current, "" when all can."""
-        return "; ".join(replica.trouble for replica in self._replicas.values() if replica.trouble)
-
     def bad(self, type_: type[Resource[Any]]) -> Mapping[Key, str]:
         """Return the keys of a type whose objects cannot be read now, and why."""
         return self._of(type_).bad
 
     def obstacle(self, key: Key) -> str:
-        """Return why the primary object of that key cannot be trusted, "" when it can."""
-        return self._primary.bad.get(key, "") if self._primary is not None else ""
+        """Return why nothing may be decided about the primary object of that key, "" when it may.
+
+        It cannot be read itself, or something that it controls cannot and no state of it is known:
+        whoever counts would count too few.
+        """
+        if self._primary is None:
+            return ""
+        if reason := self._primary.bad.get(key):
+            return reason
+        present = self._primary.objects.get(key.namespace, key.name)
+        uid = present.metadata.uid if present is not None else ""
+        for replica in self._replicas.values():
+            for unseen, owner in replica.unseen.items():
+                if owner == uid:
+                    return f"{unseen}, which it controls, cannot be read: {replica.bad[unseen]}"
+        return ""
 
     def _of(self, type_: type[Resource[Any]]) -> Readable:
         try:

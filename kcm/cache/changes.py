@@ -30,12 +30,13 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadItem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """An object that cannot be read, by its key, and why."""
+    """An object that cannot be read, by its key, and why. `owner` is its controller's uid, if that can be."""
 
     key: str
     reason: str
     uid: str = ""
     version: str = ""
+    owner: str = ""
 
 
 class Bookmark(msgspec.Struct, frozen=True):

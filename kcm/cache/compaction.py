@@ -33,6 +33,7 @@ from kcm.cache.changes import (
 )
 from kcm.cache.projection import IDENTITY, Fields, Items, Leaf, Projection, Values, check, union
 from kcm.cache.scanning import find_object, split_items
+from kcm.cache.typed import owner_of
 from kcm.objects.resource import Key
 from kcm.objects.versions import well_formed
 
@@ -214,10 +215,10 @@ class Compactor:
         key = str(Key(identity.namespace, identity.name))
         version = identity.resource_version
         if not well_formed(version):
-            return bad_change(BadItem(key, _text(why), identity.uid))
+            return bad_change(BadItem(key, _text(why), identity.uid, owner=owner_of(item)))
         if kind == DELETE:
             return Change(DELETE, key, version, self._encode(_Identified(identity)))
-        return bad_change(BadItem(key, _text(why), identity.uid, version))
+        return bad_change(BadItem(key, _text(why), identity.uid, version, owner_of(item)))
 
     def _too_deep(self, line: bytes, why: Exception) -> Change | Unreadable:
         kind = _TYPE.match(line)

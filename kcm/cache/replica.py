@@ -27,7 +27,7 @@ from kcm.cache.interning import Interner
 from kcm.cache.notifying import Handler, Handlers, Subscription
 from kcm.cache.ownwrites import OwnWrites
 from kcm.cache.scope import Belongs, Scope
-from kcm.cache.typed import Unreadable, holds_raw, identity_of, reader
+from kcm.cache.typed import Unreadable, holds_raw, identity_of, owner_of, reader
 from kcm.cache.watchspec import WatchSpec
 from kcm.objects.resource import Key, Resource
 from kcm.objects.versions import at_least, newer, well_formed
@@ -53,14 +53,12 @@ class _Staged(Generic[R]):
 class Replica(Generic[R]):
     """One watch's objects as one type.
 
-    `faults` counts objects and functions that failed, `stale` events that came too late;
-    `trouble` is why the watch cannot be kept current, "" when it can (its owner writes it).
+    `faults` counts objects and functions that failed, `stale` events that came too late.
     """
 
     def __init__(self, spec: WatchSpec, type_: type[R]) -> None:
         self.spec = spec
         self.type = type_
-        self.trouble = ""
         self.faults = 0
         self.stale = 0
         self._scope = Scope(spec)
@@ -71,6 +69,7 @@ class Replica(Generic[R]):
         self._own = OwnWrites()
         self._interner = Interner()
         self._bad: dict[Key, str] = {}
+        self._unseen: dict[Key, str] = {}
         self._version = ""
         self._staged: _Staged[R] | None = None
 
@@ -93,6 +92,11 @@ class Replica(Generic[R]):
     def bad(self) -> Mapping[Key, str]:
         """Return the keys whose objects cannot be read now, and why."""
         return self._bad
+
+    @property
+    def unseen(self) -> Mapping[Key, str]:
+        """Return the keys of bad objects that no state is known of, and the uids of their controllers."""
+        return self._unseen
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Add a custom index and fill it. ValueError when the name has another function already."""
@@ -180,7 +184,8 @@ class Replica(Generic[R]):
             new = self._read(text)
         except Unreadable as error:
             identity = identity_of(text)
-            self._take_bad(BadItem(str(identity.key), str(error), identity.uid, identity.version))
+            owner = owner_of(text)
+            self._take_bad(BadItem(str(identity.key), str(error), identity.uid, identity.version, owner))
             return
         metadata = new.metadata
         key, version = new.key, metadata.resource_version
@@ -189,7 +194,8 @@ class Replica(Generic[R]):
         self._version = version
         if self._own and self._own.hide(key, metadata.uid, version):
             return
-        self._bad.pop(key, None)
+        if self._bad:
+            self._unmark(key)
         old = self._objects.get(*key)
         self._interner.share(metadata)
         if old is None or newer(version, old.metadata.resource_version):
@@ -204,7 +210,7 @@ class Replica(Generic[R]):
             return
         self._version = identity.version
         self._own.confirm(identity.uid)
-        self._bad.pop(identity.key, None)
+        self._unmark(identity.key)
         old = self._objects.get(*identity.key)
         # Equal too: an own write that left the selector comes as a DELETED of its own version.
         if old is not None and at_least(identity.version, old.metadata.resource_version):
@@ -215,7 +221,7 @@ class Replica(Generic[R]):
             if self._is_stale(item.version):
                 return
             self._version = item.version
-        self._mark(Key.parse(item.key), item.reason)
+        self._mark(Key.parse(item.key), item)
 
     def _is_stale(self, version: str) -> bool:
         if self.synced and at_least(self._version, version):
@@ -238,7 +244,8 @@ class Replica(Generic[R]):
                 new = self._read(text)
             except Unreadable as error:
                 identity = identity_of(text)
-                staged.bad[identity.key] = BadItem(str(identity.key), str(error), identity.uid)
+                item = BadItem(str(identity.key), str(error), identity.uid, owner=owner_of(text))
+                staged.bad[identity.key] = item
                 continue
             metadata = new.metadata
             namespace, name = metadata.namespace, metadata.name
@@ -285,8 +292,9 @@ class Replica(Generic[R]):
             listed = {new.metadata.uid for names in staged.objects.values() for new in names.values()}
             self._own.replace(version, listed)
         self._bad.clear()
+        self._unseen.clear()
         for key, item in staged.bad.items():
-            self._mark(key, item.reason)
+            self._mark(key, item)
         for old in gone:
             self._handlers.changed(old, None)
         for kept, new in zip(olds, news, strict=True):
@@ -312,17 +320,25 @@ class Replica(Generic[R]):
 
     def _put(self, old: R | None, new: R) -> None:
         self._objects.put(new)
-        self._bad.pop(new.key, None)
+        if self._bad:
+            self._unmark(new.key)
         self._handlers.changed(old, new)
 
     def _remove(self, key: Key) -> None:
         old = self._objects.remove(*key)
         self._handlers.changed(old, None)
 
-    def _mark(self, key: Key, reason: str) -> None:
-        self._bad[key] = reason[:LONGEST_REASON]
+    def _mark(self, key: Key, item: BadItem) -> None:
+        self._bad[key] = item.reason[:LONGEST_REASON]
+        self._unseen.pop(key, None)
+        if item.owner and self._objects.get(*key) is None:
+            self._unseen[key] = item.owner
         self.faults += 1
-        log.warning("object cannot be read", resource=str(self.spec), key=str(key), reason=reason)
+        log.warning("object cannot be read", resource=str(self.spec), key=str(key), reason=item.reason)
+
+    def _unmark(self, key: Key) -> None:
+        self._bad.pop(key, None)
+        self._unseen.pop(key, None)
 
     def _fault(self, key: Key, reason: str) -> None:
         self.faults += 1

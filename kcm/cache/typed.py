@@ -48,6 +48,20 @@ class Identity(msgspec.Struct, frozen=True):
     version: str
 
 
+class _Reference(msgspec.Struct, frozen=True):
+    uid: str = ""
+    controller: bool | None = None
+
+
+class _Owned(msgspec.Struct, frozen=True, rename="camel"):
+    owner_references: tuple[_Reference, ...] = ()
+
+
+class _WithOwners(msgspec.Struct, frozen=True):
+    metadata: _Owned
+
+
+_decode_owned = msgspec.json.Decoder(_WithOwners).decode
 _decode_identified = msgspec.json.Decoder(_Identified).decode
 
 
@@ -58,6 +72,15 @@ def identity_of(text: msgspec.Raw | bytes) -> Identity:
     except _REFUSALS as error:
         raise Unreadable(str(error)[:LONGEST_REASON]) from None
     return Identity(Key(metadata.namespace, metadata.name), metadata.uid, metadata.resource_version)
+
+
+def owner_of(text: msgspec.Raw | bytes) -> str:
+    """Return the uid of the controller of an object that cannot be read otherwise, "" if there is none."""
+    try:
+        references = _decode_owned(text).metadata.owner_references
+    except _REFUSALS:
+        return ""
+    return next((reference.uid for reference in references if reference.controller), "")
 
 
 def reader(type_: type[R]) -> Callable[[msgspec.Raw | bytes], R]:

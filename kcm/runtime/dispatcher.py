@@ -131,7 +131,8 @@ class Dispatcher:
 
     async def _reconcile(self, context: Context, key: Key) -> Result:
         if reason := self._cache.obstacle(key):
-            raise TerminalError(f"{key}: cannot be reconciled: {reason}")
+            # The replica has said so, loudly and once; this key only waits until it can be read.
+            return Waiting(reason)
         begun = self._clock.monotonic()
         seen = self._controller.observe(self._cache, key)
         cost = self._clock.monotonic() - begun

@@ -407,6 +407,29 @@ def test_a_bad_item_of_a_list_keeps_the_last_readable_state_but_not_a_namesakes(
     assert sorted(key.name for key in replica.bad) == ["a", "b"]
 
 
+@pytest.mark.parametrize("arrives", ["as an event", "in a list", "from the manager"])
+def test_who_controls_a_bad_object_that_was_never_readable_cannot_count_and_must_wait(arrives: str) -> None:
+    owner = Key("ns", "web")
+    pods = filled(pod(3, "b", owner="web-uid"))
+    sets = Replica(WatchSpec(ReplicaSet.resource_type()), ReplicaSet)
+    replace(sets, 10, pod(5, "web", uid="web-uid"))
+    cache = Cache({ReplicaSet: sets, Pod: pods})
+    assert cache.obstacle(owner) == ""
+    broken = pod(11, owner="web-uid", generation="x")
+    match arrives:
+        case "as an event":
+            pods.feed(changes(("s", broken)))
+        case "in a list":
+            replace(pods, 20, broken, pod(3, "b", owner="web-uid"))
+        case _:
+            item = BadItem("ns/a", "odd", "u-a", "11", "web-uid")
+            pods.feed(changes(("b", msgspec.json.encode(item)), version=11))
+    assert "ns/a, which it controls, cannot be read" in cache.obstacle(owner)
+    assert cache.obstacle(Key("ns", "other")) == ""
+    pods.feed(changes(("d", pod(21))))
+    assert cache.obstacle(owner) == ""
+
+
 def test_null_counts_as_absent_where_a_type_knows_no_null() -> None:
     replica = filled()
     text = (
