@@ -485,7 +485,7 @@ def test_a_cache_finds_objects_by_everything_it_promises() -> None:
     assert named(cache.controlled_by(Pod, "r1")) == ["a", "c"]
     assert named(cache.orphans(Pod, "ns")) == ["b"]
     assert named(cache.by_index(Pod, "node", "n1")) == ["c"]
-    assert (cache.version(Pod), cache.synced, cache.trouble) == ("10", True, "")
+    assert (cache.version(Pod), cache.synced) == ("10", True)
     with pytest.raises(KeyError, match="ReplicaSet is not among"):
         cache.list(ReplicaSet)
     with pytest.raises(KeyError):
