@@ -20,6 +20,8 @@ from pathlib import Path
 import uvloop
 
 from kcm.base.errors import ConfigurationError
+from kcm.config.loader import check_config
+from kcm.config.schema import ServingConfig
 from kcm.sandbox.cluster import ClusterSettings, Pace
 from kcm.sandbox.process import Ready, SandboxSettings, serve
 
@@ -31,9 +33,11 @@ STOP_SECONDS = 15.0
 def sandbox(options: argparse.Namespace) -> int:
     """Run the sandbox until it is told to stop; return the exit code."""
     settings = _settings(options)
+    # A file that the manager would refuse is refused before anything has started.
+    serving = check_config(options.config).serving if options.config else ServingConfig(port=0)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(settings, options))
+            return runner.run(_run(settings, options, serving))
     except Exception as error:  # noqa: BLE001 - a process edge: one line instead of a traceback
         cause = _first(error)
         if isinstance(cause, ConfigurationError):
@@ -42,8 +46,8 @@ def sandbox(options: argparse.Namespace) -> int:
         return 1
 
 
-async def _run(settings: SandboxSettings, options: argparse.Namespace) -> int:
-    return await _Together(settings, options).run()
+async def _run(settings: SandboxSettings, options: argparse.Namespace, serving: ServingConfig) -> int:
+    return await _Together(settings, options, serving).run()
 
 
 def _settings(options: argparse.Namespace) -> SandboxSettings:
@@ -63,9 +67,12 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
 class _Together:
     """Control plane and manager, side by side."""
 
-    def __init__(self, settings: SandboxSettings, options: argparse.Namespace) -> None:
+    def __init__(
+        self, settings: SandboxSettings, options: argparse.Namespace, serving: ServingConfig
+    ) -> None:
         self._settings = settings
         self._options = options
+        self._serving = serving
         self._asked = asyncio.Event()
         self._close = asyncio.Event()
         self._ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
@@ -89,13 +96,11 @@ class _Together:
         return self._code
 
     async def _with_manager(self, ready: Ready) -> None:
-        port = _free_port()
+        # The banner names the port, so it is chosen here where the file leaves it open.
+        port = (self._serving.port or _free_port()) if self._serving.enabled else 0
         print(_banner(ready, port), flush=True)
-        command = [sys.executable, "-m", "kcm", "run", "--master", ready.url]
-        if self._options.config:
-            command += ["--config", self._options.config]
-        else:
-            command += ["--port", str(port), "--kube-api-qps", "0"]
+        command = [sys.executable, "-m", "kcm", "run", "--master", ready.url, "--port", str(port)]
+        command += ["--config", self._options.config] if self._options.config else ["--kube-api-qps", "0"]
         # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
         # Without KUBECONFIG: whatever a person is logged in to must not leak into the sandbox.
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
@@ -129,7 +134,7 @@ def _banner(ready: Ready, manager_port: int) -> str:
     manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
     sample = SAMPLE if SAMPLE.exists() else Path("replicaset.yaml")
     return (
-        f"kcm sandbox ready after {ready.seconds:.1f} s: API server {ready.url}, {ready.nodes} nodes"
+        f"kcm sandbox is ready: API server {ready.url}, {ready.nodes} nodes"
         f"{manager}\n"
         "For development and tests only: nothing is kept when it ends. Ctrl-C ends it.\n\n"
         f"  export KUBECONFIG={ready.kubeconfig}\n"
