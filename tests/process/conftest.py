@@ -153,11 +153,16 @@ def kubectl_binary():
 
 
 @pytest.fixture(scope="session")
-def shared_kubectl(kubectl_binary, tmp_path_factory):
-    """kubectl on a sandbox that all tests of this run share, each in a namespace of its own."""
-    home = tmp_path_factory.mktemp("kubectl")
-    with sandbox_process(home / "kubeconfig") as sandbox:
-        yield Kubectl(kubectl_binary, sandbox.kubeconfig, home)
+def shared_sandbox(tmp_path_factory):
+    """A sandbox that all tests of this run share, each in a namespace of its own."""
+    with sandbox_process(tmp_path_factory.mktemp("sandbox") / "kubeconfig") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def shared_kubectl(kubectl_binary, shared_sandbox, tmp_path_factory):
+    """kubectl on the shared sandbox."""
+    return Kubectl(kubectl_binary, shared_sandbox.kubeconfig, tmp_path_factory.mktemp("kubectl"))
 
 
 @pytest.fixture
