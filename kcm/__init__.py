@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TooManyRequests,
     )
     from kcm.objects.resource import Key
+    from kcm.runtime.claims import adoptions, claim, claim_error, reason_not_to_adopt, releases
     from kcm.runtime.context import Context
     from kcm.runtime.controller import Controller
     from kcm.runtime.plan import Action, Create, Delete, Outcome, Pace, Plan
@@ -51,8 +52,13 @@ __all__ = [
     "TerminalError",
     "TooManyRequests",
     "Waiting",
+    "adoptions",
+    "claim",
+    "claim_error",
     "owns",
     "primary",
+    "reason_not_to_adopt",
+    "releases",
     "watches",
 ]
 
@@ -81,8 +87,13 @@ _HOMES = {
     "TerminalError": "kcm.base.errors",
     "TooManyRequests": "kcm.client.errors",
     "Waiting": "kcm.runtime.result",
+    "adoptions": "kcm.runtime.claims",
+    "claim": "kcm.runtime.claims",
+    "claim_error": "kcm.runtime.claims",
     "owns": "kcm.runtime.watches",
     "primary": "kcm.runtime.watches",
+    "reason_not_to_adopt": "kcm.runtime.claims",
+    "releases": "kcm.runtime.claims",
     "watches": "kcm.runtime.watches",
 }
 

@@ -13,19 +13,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from controllers.replicaset.census import Census
-from controllers.replicaset.claims import (
-    adoptable,
-    adoptions,
-    claim_error,
-    reason_not_to_adopt,
-    releases,
-    strays,
-)
+from controllers.replicaset.claims import adoptable, strays
 from controllers.replicaset.decide import decide
 from controllers.replicaset.observe import Seen, count, look, selector_of
 from controllers.replicaset.report import events, scaling_error, scaling_failure
 from controllers.replicaset.status import status_plan
-from kcm import Controller, Done, Invalid, NotFound, Outcome, RequeueAfter, Waiting, owns, primary
+from kcm import Controller, Done, NotFound, Outcome, RequeueAfter, claim, claim_error, owns, primary
 from kcm.objects import Pod, ReplicaSet
 
 if TYPE_CHECKING:
@@ -45,7 +38,7 @@ class ReplicaSetController(Controller[ReplicaSet, Seen]):
     async def reconcile(self, ctx: Context, seen: Seen) -> Result:
         ours, orphans = strays(seen), adoptable(seen)
         if ours or orphans:
-            if obstacle := await _claim(ctx, seen.replica_set, ours, orphans):
+            if obstacle := await claim(ctx, seen.replica_set, ours, orphans):
                 return obstacle
             again = look(ctx.cache, ctx.key)
             if again is None:
@@ -65,24 +58,6 @@ class ReplicaSetController(Controller[ReplicaSet, Seen]):
         ]
         due = [wait for wait in waits if wait is not None]
         return RequeueAfter(min(due)) if due else Done()
-
-
-async def _claim(
-    ctx: Context, replica_set: ReplicaSet, ours: list[Pod], orphans: list[Pod]
-) -> Waiting | None:
-    """Release and adopt; all are tried. What keeps the pass from going on is returned or raised."""
-    released = await ctx.apply(releases(replica_set, ours))
-    adopted = Outcome()
-    if orphans:
-        live = await ctx.live(ReplicaSet, replica_set.key)
-        if reason := reason_not_to_adopt(replica_set, live):
-            return Waiting(reason)
-        adopted = await ctx.apply(adoptions(replica_set, orphans))
-    # A pod that is gone, or was replaced by another (422: its uid cannot change), is released.
-    error = claim_error(released, NotFound, Invalid) or claim_error(adopted, NotFound)
-    if error:
-        raise error
-    return None
 
 
 async def _tell(

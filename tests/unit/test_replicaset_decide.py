@@ -9,12 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from controllers.replicaset.claims import adoptable, adoptions, reason_not_to_adopt, releases, strays
+from controllers.replicaset.claims import adoptable, strays
 from controllers.replicaset.decide import BURST, decide
 from controllers.replicaset.observe import Seen, look, selector_of
 from controllers.replicaset.report import events, scaling_error, scaling_failure
 from controllers.replicaset.status import ScalingFailure
-from kcm import Cache, Create, Delete, Key, Outcome, Pace, Plan, TerminalError
+from kcm import (
+    Cache,
+    Create,
+    Delete,
+    Key,
+    Outcome,
+    Pace,
+    Plan,
+    TerminalError,
+    adoptions,
+    reason_not_to_adopt,
+    releases,
+)
 from kcm.cache.indexer import Indexer
 from kcm.client.errors import Status, StatusCause, StatusDetails, error_of
 from kcm.client.transport import Unanswered
