@@ -93,8 +93,7 @@ class FrameChannel(asyncio.Protocol):
         self._watchdog: asyncio.TimerHandle | None = None
         self._unread = 0
         self._when_clear: list[Callable[[], None]] = []
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self._ended = asyncio.Event()
 
     @classmethod
     async def open(
@@ -143,9 +142,14 @@ class FrameChannel(asyncio.Protocol):
         if self.buffered > MOST_BUFFERED:
             self._end(f"the peer left {MOST_BUFFERED} bytes unread")
 
-    async def drain(self) -> None:
-        """Wait until little is buffered or the channel has ended."""
-        await self._drained.wait()
+    async def finish(self, seconds: float) -> None:
+        """Close, and wait at most so long until all that was sent has left this process."""
+        self.close()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            pass
 
     def close(self) -> None:
         """End the channel from this side: what is buffered is still sent, `on_lost` is not called."""
@@ -173,6 +177,7 @@ class FrameChannel(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
         self._calm()
         if exc is not None:
             self._lose(f"{type(exc).__name__}: {exc}")
@@ -183,7 +188,6 @@ class FrameChannel(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
-        self._drained.clear()
         self._unread = self.buffered
         self._watchdog = self._loop.call_later(self._stuck_after, self._check_stuck)
 
@@ -192,7 +196,6 @@ class FrameChannel(asyncio.Protocol):
 
     def _calm(self) -> None:
         self._paused = False
-        self._drained.set()
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

@@ -30,6 +30,7 @@ from kcm.host.messages import Configure
 from kcm.telemetry import logging
 
 PR_SET_PDEATHSIG = 1
+FAREWELL_SECONDS = 1.0
 
 log = logging.logger("host")
 
@@ -37,15 +38,23 @@ log = logging.logger("host")
 def run_host(feed: socket.socket) -> None:
     """Live as a host on one end of a socket pair, until told to stop."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        # The parent died before the signal was asked for: nobody would ever end this process.
+        os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     calm_collector()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(feed))
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(feed))
+    except Exception as error:  # noqa: BLE001 - a process edge: one record, and the manager starts another host
+        log.error("host failed", exception=error)
+        code = 1
     logging.shutdown()
     sys.stdout.flush()
     # Threads of a controller must not keep an ended host alive.
-    os._exit(0)
+    os._exit(code)
 
 
 async def _live(feed: socket.socket) -> None:
@@ -69,8 +78,7 @@ async def _live(feed: socket.socket) -> None:
 
     channel = await FrameChannel.open(feed, receive, lost)
     await agent.run()
-    await channel.drain()
-    channel.close()
+    await channel.finish(FAREWELL_SECONDS)
 
 
 def _prepare(configure: Configure) -> None:

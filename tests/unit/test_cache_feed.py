@@ -317,8 +317,7 @@ def test_two_channels_talk() -> None:
         await one.until(lambda: len(one.heard) == 1)
         assert other.heard == [b"first", large]
         assert one.heard == [b"answer"]
-        await a.drain()
-        a.close()
+        await a.finish(5.0)
         await other.until(lambda: bool(other.lost))
         assert other.lost == ["the peer ended"]
         assert one.lost == []
