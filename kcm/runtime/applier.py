@@ -10,7 +10,9 @@ whoever planned decides what it means. Programming errors are raised. Owns no st
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -73,6 +75,15 @@ class EventSink(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Run:
+    """One plan under way: what is left, shared by all who work on it, and what came of the rest."""
+
+    queue: Iterator[Action]
+    done: list[Applied] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+
+
 class Applier:
     """Runs the actions of plans against one API server. `width` bounds the writes under way of a plan."""
 
@@ -84,32 +95,51 @@ class Applier:
 
     async def apply(self, plan: Plan) -> Outcome:
         """Carry out a plan at its pace."""
-        done: list[Applied] = []
-        failed: list[Failed] = []
-        rest: Sequence[Action] = plan.actions
-        size = len(rest) if plan.pace is Pace.TOGETHER else 1
-        while rest and (not failed or plan.pace is Pace.TOGETHER):
-            await self._batch(rest[:size], done, failed)
-            rest = rest[size:]
-            if plan.pace is Pace.SLOW_START:
-                size *= 2
-        return Outcome(tuple(done), tuple(failed), tuple(rest))
+        run = _Run(iter(plan.actions))
+        match plan.pace:
+            case Pace.IN_ORDER:
+                await self._until_failure(run)
+            case Pace.TOGETHER:
+                await self._side_by_side(run, self._each, len(plan.actions))
+            case Pace.SLOW_START:
+                await self._slowly(run)
+        return Outcome(tuple(run.done), tuple(run.failed), tuple(run.queue))
 
-    async def _batch(self, actions: Sequence[Action], done: list[Applied], failed: list[Failed]) -> None:
-        if len(actions) == 1:
-            await self._attempt(iter(actions), done, failed)
+    async def _slowly(self, run: _Run) -> None:
+        """Batches of 1, 2, 4… each complete before the next; from `width` on a stream that a failure ends."""
+        size = 1
+        while size < self._width and not run.failed:
+            batch = _Run(islice(run.queue, size), run.done, run.failed)
+            await self._side_by_side(batch, self._each, size)
+            size *= 2
+        if not run.failed:
+            await self._side_by_side(run, self._until_failure, self._width)
+
+    async def _side_by_side(
+        self, run: _Run, work: Callable[[_Run], Coroutine[Any, Any, None]], most: int
+    ) -> None:
+        if most == 1:
+            await work(run)
             return
-        queue = iter(actions)
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(self._width, len(actions))):
-                tasks.create_task(self._attempt(queue, done, failed))
+            for _ in range(min(self._width, most)):
+                tasks.create_task(work(run))
 
-    async def _attempt(self, queue: Iterator[Action], done: list[Applied], failed: list[Failed]) -> None:
-        for action in queue:
-            try:
-                done.append(Applied(action, await self._write(action)))
-            except WRITE_FAILURES as error:
-                failed.append(Failed(action, error))
+    async def _each(self, run: _Run) -> None:
+        for action in run.queue:
+            await self._attempt(action, run)
+
+    async def _until_failure(self, run: _Run) -> None:
+        for action in run.queue:
+            await self._attempt(action, run)
+            if run.failed:
+                return
+
+    async def _attempt(self, action: Action, run: _Run) -> None:
+        try:
+            run.done.append(Applied(action, await self._write(action)))
+        except WRITE_FAILURES as error:
+            run.failed.append(Failed(action, error))
 
     async def _write(self, action: Action) -> Resource[Any] | None:
         match action:

@@ -25,8 +25,9 @@ class Pace(Enum):
 
     IN_ORDER: one after the other, stopping at the first failure.
     TOGETHER: all at once, each tried whatever happens to the others.
-    SLOW_START: batches of 1, 2, 4, 8…; a failure ends the plan with its batch, so that a
-    quota or a broken webhook sees few requests (reference: workloads 1.5).
+    SLOW_START: batches of 1, 2, 4, 8…, and once as many went well as are sent at a time, all the
+    rest; a failure ends the plan with what is under way, so that a quota or a broken webhook sees
+    few requests (reference: workloads 1.5).
     """
 
     IN_ORDER = "in-order"
