@@ -80,9 +80,12 @@ class Outlet(Protocol):
 
 
 class FeedSink:
-    """Feeds one watch of one host. Implements `kcm.cache.store.Sink`; `skips` counts new Replaces."""
+    """Feeds one watch of one host. Implements `kcm.cache.store.Sink`.
 
-    def __init__(self, watch: int, outlet: Outlet) -> None:
+    `on_skip` is called when the host was so far behind that it gets a new Replace instead.
+    """
+
+    def __init__(self, watch: int, outlet: Outlet, on_skip: Callable[[], None] = lambda: None) -> None:
         self._watch = watch
         self._outlet = outlet
         self._store: Store | None = None
@@ -93,7 +96,7 @@ class FeedSink:
         self._queued = 0
         self._version = ""
         self._waiting = False
-        self.skips = 0
+        self._on_skip = on_skip
 
     def replaced(self, store: Store, rolled_back: bool) -> None:
         self._store = store
@@ -110,7 +113,7 @@ class FeedSink:
             self._queued += sum(len(change.body) for change in changes)
             self._version = version
             if self._queued > MOST_QUEUED:
-                self.skips += 1
+                self._on_skip()
                 self._start_over()
         self._pump()
 

@@ -219,6 +219,7 @@ class HostAgent:
             self._send(Synced())
 
     def _report_metrics(self) -> None:
+        self._replicas.show(self._metrics)
         self._send(MetricsReport(msgspec.Raw(self._metrics.snapshot())))
 
     def _send(self, message: ToManager | Any) -> None:

@@ -20,6 +20,7 @@ from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.objects.versions import newer
 from kcm.runtime.watches import Watch
 from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
 
 log = logger("host.replicas")
 
@@ -70,6 +71,20 @@ class Replicas:
     def last_writes(self) -> Mapping[str, str]:
         """Return the newest resourceVersion written by this host, by resource."""
         return {str(resource): version for resource, version in self._last_writes.items()}
+
+    def show(self, metrics: Metrics) -> None:
+        """Set the gauges that tell what the replicas hold, cannot read and had to drop."""
+        label = ("resource",)
+        objects = metrics.gauge("kcm_replica_objects", "Objects in the replica.", label)
+        bad = metrics.gauge("kcm_replica_unreadable_objects", "Objects that cannot be read now.", label)
+        faults = metrics.gauge("kcm_replica_faults", "Objects and index functions that failed so far.", label)
+        stale = metrics.gauge("kcm_replica_stale_events", "Events that came too late so far.", label)
+        for replica in (replica for readers in self._numbered for replica in readers):
+            name = str(replica.spec)
+            objects.labels(name).set(len(replica.objects))
+            bad.labels(name).set(len(replica.bad))
+            faults.labels(name).set(replica.faults)
+            stale.labels(name).set(replica.stale)
 
     def wrote(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
         """Take an answer into every replica of the resource; return it as the first of them reads it."""

@@ -89,6 +89,9 @@ class HostSupervisor:
         self._promotion: asyncio.Task[None] | None = None
         self._barriers = 0
         self._stopped = False
+        self._may_write = False
+        self._declared = False
+        self._killed_because = ""
         self._changed = asyncio.Event()
 
     @property
@@ -114,6 +117,7 @@ class HostSupervisor:
                 self._kill("its supervisor ends")
             # Whoever waits for this host to write no more would wait for ever.
             self.state = life.Ended()
+            self._may_write = False
             self._changed.set()
 
     def lead(self, deadline: float, handover: Mapping[str, str] | None) -> None:
@@ -143,7 +147,8 @@ class HostSupervisor:
 
     async def wait_until_not_leading(self) -> None:
         """Return when no process of this host can write any more."""
-        while isinstance(self.state, life.Leading | life.Demoted | life.Stopping):
+        # The machine may not have heard of the promotion yet when the host has.
+        while self._may_write or isinstance(self.state, life.Stopping):
             self._changed.clear()
             await self._changed.wait()
 
@@ -186,6 +191,7 @@ class HostSupervisor:
     async def _launch(self, tasks: asyncio.TaskGroup) -> None:
         self.epoch += 1
         self._stopped = False
+        self._killed_because = ""
         epoch = self.epoch
         try:
             handle = await self._launcher.launch(
@@ -214,6 +220,7 @@ class HostSupervisor:
         finally:
             self._promotion = None
         if isinstance(self.state, life.Ready) and self._deadline is not None:
+            self._may_write = True
             self._send(Lead(self._deadline))
             self.vouches = True
             self._log.info("host leads", epoch=self.epoch)
@@ -232,6 +239,7 @@ class HostSupervisor:
             case Declare(watches):
                 if len(watches) > MOST_WATCHES or self._subscriptions:
                     raise ValueError("declared too many watches, or twice")
+                self._declared = True
                 self._inputs.put_nowait(life.Declared())
                 assert self._handle is not None
                 for number, watch in enumerate(watches):
@@ -241,10 +249,7 @@ class HostSupervisor:
                         )
                     )
             case Refuse(controller, key, reason):
-                where = f"controllers.{controller}" + (f".{key}" if key else "")
-                self.refusal = (where[:256], reason[:1000])
-                self._inputs.put_nowait(life.RefusedNow(f"{where}: {reason}"[:1000]))
-                self.refused.set()
+                self._refused(f"controllers.{controller}" + (f".{key}" if key else ""), reason)
             case Synced():
                 self._inputs.put_nowait(life.SyncedNow())
             case Heartbeat(controllers=reports, last_writes=last_writes):
@@ -265,6 +270,15 @@ class HostSupervisor:
                 wanted = [s for s in self._subscriptions if s.spec.resource in resources]
                 tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
 
+    def _refused(self, where: str, reason: str) -> None:
+        if self._declared:
+            # It worked before with the same configuration: a passing trouble, which must not end the daemon.
+            self._kill(f"{where}: {reason}"[:1000])
+            return
+        self.refusal = (where[:256], reason[:1000])
+        self._inputs.put_nowait(life.RefusedNow(f"{where}: {reason}"[:1000]))
+        self.refused.set()
+
     async def _answer_barrier(self, epoch: int, number: int, wanted: list[Subscription]) -> None:
         try:
             await self._informers.barrier(wanted)
@@ -279,17 +293,25 @@ class HostSupervisor:
 
     def _kill(self, because: str) -> None:
         if self._handle is not None:
+            self._killed_because = because
             self._log.warning("host killed", pid=self._handle.pid, because=because)
             self._handle.kill()
 
     def _cut_off(self, epoch: int, why: str) -> None:
         """A host without its channel is of no use: it ends by itself, but a hung one might not."""
-        if epoch == self.epoch and self._handle is not None:
-            self._log.debug("channel closed", why=why)
+        if epoch != self.epoch or self._handle is None:
+            return
+        self._log.debug("channel closed", why=why)
+        # One that was asked to stop closes it just before it ends; a deadline watches over that.
+        if not self._stopped:
             self._handle.kill()
 
     def _bury(self, how: str) -> None:
+        how = f"killed: {self._killed_because}" if self._killed_because else how
         self.last_death = how
+        self.reports = ()
+        self._may_write = False
+        self._changed.set()
         expected = isinstance(self.state, life.Stopping | life.Demoted | life.Refused)
         # What a host wrote last is only known for sure when it has stopped as asked.
         self.vouches = self.vouches and self._stopped

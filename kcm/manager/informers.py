@@ -3,8 +3,8 @@
 Hosts subscribe with the projection they need; the first subscriber of a watch starts its
 reflector, further ones share it. A subscriber that needs more fields than are kept makes the
 reflector start anew with all fields that anyone needs. Guarantees: hosts that die and come
-back are fed from the store, without a LIST; a barrier covers every watch it names. Owns the
-reflectors and the stores.
+back are fed from the store, without a LIST; a barrier covers every watch it names, and outlasts a
+server that is away. Owns the reflectors and the stores.
 """
 
 from __future__ import annotations
@@ -12,16 +12,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 
+from kcm.base.backoff import Backoff
 from kcm.base.clock import Clock
+from kcm.base.rng import Rng
 from kcm.cache.feed import FeedSink, Outlet
+from kcm.cache.freshness import ReflectorStopped
 from kcm.cache.projection import Projection, union
 from kcm.cache.reflector import Reflector
 from kcm.cache.store import Store
 from kcm.cache.watchspec import WatchSpec
+from kcm.client.errors import ApiError
+from kcm.client.transport import TransportError
 from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
 
 MakeReflector = Callable[[WatchSpec, Projection, Store], Reflector]
+
+RETRY = Backoff(0.1, 5.0, jitter=0.2)
 
 log = logger("manager.informers")
 
@@ -48,9 +57,13 @@ class Informer:
 class Informers:
     """All watches of the daemon. `run` must be running before anyone subscribes."""
 
-    def __init__(self, make_reflector: MakeReflector, clock: Clock) -> None:
+    def __init__(self, make_reflector: MakeReflector, clock: Clock, rng: Rng, metrics: Metrics) -> None:
         self._make_reflector = make_reflector
         self._clock = clock
+        self._skips = metrics.counter(
+            "kcm_feed_skips_total", "Times a host was so far behind that it got everything anew.", ("watch",)
+        )
+        self._rng = rng
         self._informers: dict[WatchSpec, Informer] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -75,7 +88,7 @@ class Informers:
             readers = informer.readers
             informer = self._start(spec, whole, informer.store)
             informer.readers = readers
-        subscription = Subscription(spec, FeedSink(number, outlet))
+        subscription = Subscription(spec, FeedSink(number, outlet, self._skips.labels(str(spec)).inc))
         informer.store.subscribe(subscription.sink)
         informer.readers += 1
         return subscription
@@ -100,12 +113,23 @@ class Informers:
                     tasks.create_task(self._reached(subscription, version))
 
     async def _fresh(self, subscription: Subscription) -> None:
-        await self._informers[subscription.spec].reflector.barrier()
+        for failures in count(1):
+            try:
+                await self._informers[subscription.spec].reflector.barrier()
+                break
+            except (ApiError, TransportError, ReflectorStopped) as error:
+                # The server is away, or a reflector with more fields took over: neither may end the daemon.
+                log.debug("barrier failed", watch=str(subscription.spec), error=str(error))
+                await self._clock.sleep(RETRY.delay(failures, self._rng))
         # A reader that is behind gets what was proved only later: its answer has to come after it.
         await subscription.sink.delivered()
 
     async def _reached(self, subscription: Subscription, version: str) -> None:
-        await self._informers[subscription.spec].reflector.reached(version)
+        try:
+            await self._informers[subscription.spec].reflector.reached(version)
+        except (ApiError, TransportError, ReflectorStopped):
+            # What was to be reached is part of all that the server has.
+            await self._fresh(subscription)
         await subscription.sink.delivered()
 
     def _start(self, spec: WatchSpec, projection: Projection, store: Store) -> Informer:

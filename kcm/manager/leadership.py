@@ -10,11 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from kcm.election.elector import Standing
 from kcm.election.record import Handover
 from kcm.election.states import Term
 from kcm.manager.hosts import HostSupervisor
+from kcm.objects.events import ObjectReference
 from kcm.objects.versions import newer
+from kcm.runtime.applier import EventSink
+from kcm.runtime.plan import Emit
 
 # JSON has no infinity; this is thirty million years of boot time.
 FOR_EVER = 1e15
@@ -23,15 +28,20 @@ FOR_EVER = 1e15
 class Leadership:
     """Passes the Lease's fortunes on to the hosts."""
 
-    def __init__(self, hosts: Sequence[HostSupervisor], stop_grace: float) -> None:
+    def __init__(
+        self, hosts: Sequence[HostSupervisor], stop_grace: float, lease: ObjectReference, events: EventSink
+    ) -> None:
         self._hosts = hosts
         self._stop_grace = stop_grace
+        self._lease = lease
+        self._events = events
         self.term: Term | None = None
         self.stopping = False
 
     def elected(self, term: Term) -> None:
         """Promote every host as soon as it is fresh."""
         self.term = term
+        self._tell(term, "became leader")
         handover = term.last_writes.versions if term.graceful else None
         for host in self._hosts:
             host.lead(term.deadline, handover)
@@ -43,6 +53,8 @@ class Leadership:
 
     async def deposed(self, reason: str) -> None:
         """Return when no host of ours can write any more."""
+        if self.term is not None:
+            self._tell(self.term, "stopped leading")
         self.term = None
         for host in self._hosts:
             if self.stopping:
@@ -52,6 +64,11 @@ class Leadership:
         async with asyncio.TaskGroup() as tasks:
             for host in self._hosts:
                 tasks.create_task(host.wait_until_not_leading())
+
+    def _tell(self, term: Term, what: str) -> None:
+        """Tell it on the Lease, as every Kubernetes leader does (reference: runtime §5)."""
+        about = msgspec.structs.replace(self._lease, uid=term.uid, resource_version=term.version)
+        self._events.emit(Emit(about, "Normal", "LeaderElection", f"{term.identity} {what}"))
 
     def last_writes(self) -> Mapping[str, str] | None:
         """Return the newest resourceVersion that any host wrote, by resource, for the successor.

@@ -91,6 +91,24 @@ def test_the_wanted_state_is_reached_without_a_pod_too_many_when(name: str) -> N
     run(play())
 
 
+def test_the_lease_tells_who_led_and_when() -> None:
+    async def play() -> None:
+        async with World() as world:
+            for identity in ("first", "second"):
+                daemon = world.start(identity=identity)
+                await leading(world, daemon)
+                await daemon.stop()
+            events = await world.items("/api/v1/namespaces/kube-system/events")
+            assert [event["message"] for event in events if event["reason"] == "LeaderElection"] == [
+                "first became leader",
+                "first stopped leading",
+                "second became leader",
+                "second stopped leading",
+            ]
+
+    run(play())
+
+
 def test_a_settled_world_is_left_alone_for_ten_minutes() -> None:
     async def play() -> None:
         async with World() as world:
