@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Iterable
 
 import msgspec
 import uvloop
@@ -49,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
     log = logging.logger("manager")
     for name, reason in selection.disabled.items():
         log.info("controller not started", controller=name, reason=reason)
-    implementations = installed_controllers()
-    controllers = {name: implementations[name] for name in selection.enabled}
+    controllers = _implementations(configuration, selection.enabled)
     calm_collector()
     keep_buffers()
     try:
@@ -66,6 +66,12 @@ def run(options: argparse.Namespace) -> int:
     finally:
         logging.shutdown()
     return 0
+
+
+def _implementations(configuration: Configuration, enabled: Iterable[str]) -> dict[str, str]:
+    """Return "module:Class" by name: what the file says of a controller wins over what is installed."""
+    known = installed_controllers()
+    return {name: configuration.controller(name).implementation or known[name] for name in enabled}
 
 
 def configured(options: argparse.Namespace) -> Configuration:

@@ -117,19 +117,19 @@ def _leaf(wanted: Any, plain_type: Any, node: Node, where: str, path: str) -> ob
     try:
         value: object = msgspec.convert(plain, wanted)
     except msgspec.ValidationError as error:
-        raise _wrong(where, node, path, _reason(error, plain_type, node)) from error
+        raise _wrong(where, node, path, _reason(error, wanted, plain_type, node)) from error
     if isinstance(value, float) and not math.isfinite(value):
         raise _wrong(where, node, path, "must be a finite number")
     return value
 
 
-def _reason(error: msgspec.ValidationError, plain_type: Any, node: Node) -> str:
+def _reason(error: msgspec.ValidationError, wanted: Any, plain_type: Any, node: Node) -> str:
     text = _one_line(error)
     if isinstance(node.value, str) and (choices := _choices(plain_type)):
         return f"{node.value[:64]!r} is none of {', '.join(choices)}"
     if "matching regex" in text:
         shown = repr(node.value[:64]) if isinstance(node.value, str) else _found(node)
-        return f"{shown} is no valid name: lower-case letters, digits and '-'"
+        return f"{shown} is not valid here; expected {_expected(wanted)}"
     if get_origin(plain_type) in (tuple, list) and not isinstance(node.value, tuple):
         return f"expected a list, found {_found(node)}"
     named = next((_NAMES[t] for t in (plain_type, *get_args(plain_type)) if t in _NAMES), "")
@@ -140,6 +140,12 @@ def _reason(error: msgspec.ValidationError, plain_type: Any, node: Node) -> str:
         limit = bound.group().strip().replace(">=", "at least").replace("<=", "at most")
         return f"must be {limit}, found {_found(node)}"
     return text.replace("`", "")
+
+
+def _expected(wanted: Any) -> str:
+    """Return in words what a pattern asks for."""
+    marks = (mark.description for mark in get_args(wanted)[1:] if isinstance(mark, msgspec.Meta))
+    return next(filter(None, marks), "a name of lower-case letters, digits and -")
 
 
 def _choices(plain_type: Any) -> tuple[str, ...]:

@@ -28,8 +28,18 @@ class Span(msgspec.Struct, frozen=True):
 
 NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
-Name = Annotated[str, Meta(pattern=NAME, description="lower-case letters, digits and -, at most 63")]
+Name = Annotated[
+    str, Meta(pattern=NAME, description="a name of lower-case letters, digits and -, at most 63")
+]
 Text = Annotated[str, Meta(max_length=1024)]
+Implementation = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=256,
+        description='"module:Class"',
+    ),
+]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Rate = Annotated[float, Meta(ge=0, le=100_000)]
 Burst = Annotated[int, Meta(ge=1, le=100_000)]
@@ -167,6 +177,10 @@ class ControllerConfig(Section, frozen=True):
 
     enabled: bool | None = None
     """Run it. Left out: as the controller itself says (most: on)."""
+
+    implementation: Implementation | None = None
+    """Where a controller of your own is, as "module:Class"; its module must be importable. Left out: it
+    is installed under this name (entry point group kcm.controllers)."""
 
     workers: Annotated[int, Meta(ge=1, le=1000)] = 5
     """Keys reconciled at the same time; one key is never reconciled twice at once."""

@@ -1,9 +1,10 @@
 """Which controllers run.
 
 `select` weighs, for each installed controller, the `--controllers` flag, the file and the
-controller's own default, in this order. In the flag the first item that names a controller or
-one of its aliases wins: `foo` on, `-foo` off; `*` leaves the rest to file and default; without
-`*` the rest is off (reference: runtime 7, workloads 3.2). Guarantees: a name that means nothing
+controller's own default, in this order; a section with an `implementation` makes a controller
+like an installed one. In the flag the first item that names a controller or one of its aliases
+wins: `foo` on, `-foo` off; `*` leaves the rest to file and default; without `*` the rest is off
+(reference: runtime 7, workloads 3.2). Guarantees: a name that means nothing
 is a ConfigurationError, as is a controller that the file names twice under different names. Pure.
 """
 
@@ -59,6 +60,7 @@ def select(
     where: str = "configuration",
 ) -> Selection:
     """Decide; `items` are those of the flag (None: not given), `where` names the file in errors."""
+    installed = (*installed, *_named_in(configuration, installed))
     names = _names(installed)
     configured = _by_installed_name(configuration, names, where)
     wishes = None if items is None else _wishes(items, names)
@@ -71,6 +73,16 @@ def select(
         else:
             enabled.append(controller.name)
     return Selection(tuple(enabled), disabled, configured)
+
+
+def _named_in(configuration: Configuration, installed: Iterable[Installed]) -> Iterable[Installed]:
+    """Return the controllers that are not installed, but whose sections say where they are."""
+    names = _names(installed)
+    return (
+        Installed(name)
+        for name, section in sorted(configuration.controllers.items())
+        if section.implementation and name not in names
+    )
 
 
 def _why_not(controller: Installed, wishes: Mapping[str, bool] | None, configuration: Configuration) -> str:

@@ -158,7 +158,7 @@ def test_values_reach_their_fields() -> None:
             "controllers: {A_b: {}}",
             "f.yaml:3",
             "controllers.A_b",
-            "'A_b' is no valid name: lower-case letters, digits and '-'",
+            "'A_b' is not valid here; expected a name of lower-case letters, digits and -, at most 63",
             id="name",
         ),
         pytest.param(

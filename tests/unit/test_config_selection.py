@@ -116,3 +116,16 @@ def test_every_well_known_name_means_one_controller() -> None:
     assert len(every) == len(set(every))
     assert len(WELL_KNOWN) == 52
     assert well_known("podgc") == {"podgc", "pod-garbage-collector-controller"}
+
+
+def test_a_section_that_says_where_its_controller_is_adds_it() -> None:
+    own = ControllerConfig(implementation="team.module:Controller")
+    chosen = select(Configuration(controllers={"team": own}), INSTALLED)
+    assert chosen.enabled == ("replicaset", "deployment", "hpa", "mine", "team")
+
+
+def test_a_section_may_name_another_implementation_of_an_installed_controller() -> None:
+    own = ControllerConfig(implementation="team.module:Controller")
+    chosen = select(Configuration(controllers={"replicaset-controller": own}), INSTALLED)
+    assert chosen.enabled == ("replicaset", "deployment", "hpa", "mine")
+    assert chosen.configuration.controller("replicaset").implementation == own.implementation
