@@ -55,8 +55,8 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
         raise ConfigurationError("--port", "", "must be between 0 and 65535")
     if not 0 <= options.nodes <= 1000:
         raise ConfigurationError("--nodes", "", "must be between 0 and 1000")
-    if not 0.01 <= options.speed <= 10_000:
-        raise ConfigurationError("--speed", "", "must be between 0.01 and 10000")
+    if not 0.01 <= options.speed <= 1000:
+        raise ConfigurationError("--speed", "", "must be between 0.01 and 1000")
     return SandboxSettings(
         port=options.port,
         cluster=ClusterSettings(nodes=options.nodes, pace=Pace(speed=options.speed)),
