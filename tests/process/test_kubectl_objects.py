@@ -47,6 +47,38 @@ def test_a_replica_set_file_is_applied_changed_and_scaled(kubectl):
     assert "not found" in kubectl("get", "rs", "web", fails=True)
 
 
+def test_objects_are_made_by_create_and_its_flags(kubectl):
+    """kubectl sends these bodies as protobuf."""
+    assert kubectl("create", "deployment", "web", "--image=web:1", "--replicas=3", "--port=80") == (
+        "deployment.apps/web created\n"
+    )
+    spec = kubectl.json("get", "deployment", "web")["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (3, "RollingUpdate")
+    assert spec["template"]["spec"]["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    kubectl("create", "configmap", "c", "--from-literal=a=b", "--from-literal=empty=")
+    assert kubectl.json("get", "configmap", "c")["data"] == {"a": "b", "empty": ""}
+    kubectl("create", "secret", "generic", "s", "--from-literal=p=q")
+    assert kubectl.json("get", "secret", "s")["data"] == {"p": "cQ=="}
+    kubectl("create", "serviceaccount", "robot")
+    kubectl("create", "service", "clusterip", "web", "--tcp=80:8080")
+    assert kubectl.json("get", "service", "web")["spec"]["ports"][0]["targetPort"] == 8080
+    kubectl("create", "poddisruptionbudget", "b", "--min-available=50%", "--selector=app=web")
+    kubectl("create", "job", "once", "--image=web:1", "--", "true")
+    assert "already exists" in kubectl("create", "serviceaccount", "robot", fails=True)
+    assert "must be greater than or equal to 0" in kubectl(
+        "create", "deployment", "bad", "--image=web:1", "--replicas=-2", fails=True
+    )
+    assert kubectl("create", "token", "robot", "--duration=10m").startswith("sandbox.")
+    assert "10 minutes" in kubectl("create", "token", "robot", "--duration=1m", fails=True)
+
+
+def test_a_namespace_is_made_by_create(kubectl):
+    name = f"{kubectl.namespace}-2"
+    assert kubectl("create", "namespace", name) == f"namespace/{name} created\n"
+    assert kubectl.json("get", "namespace", name)["status"]["phase"] == "Active"
+    assert "default" in kubectl.within(name)("get", "serviceaccounts")
+
+
 def test_what_get_prints_of_many_objects_can_be_applied_again(kubectl):
     kubectl.apply(workload(), workload(name="side"))
     shown = kubectl("get", "rs", "-o", "yaml")

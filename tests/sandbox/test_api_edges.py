@@ -189,7 +189,7 @@ def test_the_first_serviceable_clause_of_accept_decides(play, accept, status):
     play(scenario)
 
 
-def test_bodies_may_be_yaml_but_not_protobuf_and_not_full_of_aliases(play):
+def test_bodies_may_be_yaml_or_protobuf_but_neither_broken_nor_full_of_aliases(play):
     async def scenario(api):
         async def send(body: bytes, kind: str) -> int:
             return int((await api("POST", MAPS, body, headers={"content-type": kind})).status)
@@ -201,7 +201,17 @@ def test_bodies_may_be_yaml_but_not_protobuf_and_not_full_of_aliases(play):
         )
         assert await send(b"a: &a [x]\nb: *a\n", "application/yaml") == 400
         assert await send(b"a: [", "application/yaml") == 400
-        assert await send(b"k8s\0rest", "application/vnd.kubernetes.protobuf") == 415
+        protobuf = "application/vnd.kubernetes.protobuf"
+        message = (
+            b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x0d\x0a\x03\x0a\x01p\x12\x06\x0a\x01k\x12\x01v"
+        )
+        assert await send(message, protobuf) == 201
+        assert (await api.get(f"{MAPS}/p")).body["data"] == {"k": "v"}
+        assert await send(message, f"{protobuf};charset=utf-8") == 409
+        assert await send(message.replace(b"ConfigMap", b"NoSuchMap"), protobuf) == 400
+        assert await send(message[:-3], protobuf) == 400
+        assert await send(b"k8s\0rest", protobuf) == 400
+        assert await send(b"{}", protobuf) == 400
         assert await send(b"{}", "text/plain") == 415
         assert await send(b" " * (3 * 1024 * 1024 + 1), "application/json") == 413
 

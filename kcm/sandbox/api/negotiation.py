@@ -1,8 +1,8 @@
 """Which media types a request accepts, and what its body is written in.
 
 Guarantees: the first serviceable clause of Accept wins, none gives 406; a body in a format
-that is not served gives 415, never a guess. Not served: protobuf (both ways; answers to clients
-that also accept JSON are JSON). YAML aliases are refused, because a small body full of them
+that is not served gives 415, never a guess. Protobuf is read but not written: clients that send
+it also accept JSON. YAML aliases are refused, because a small body full of them
 grows without bound. Owns no state.
 """
 
@@ -17,6 +17,7 @@ import yaml
 
 from kcm.sandbox.api.errors import ApiFailure, bad_request, not_acceptable, unsupported_media
 from kcm.sandbox.api.records import decode
+from kcm.sandbox.schema.protobuf import ProtobufError, decode_object
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -28,7 +29,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 
 _SERVED = (JSON, YAML)
-_BODIES = (JSON, YAML)
+_BODIES = (JSON, YAML, PROTOBUF)
 _YAML_BODIES = frozenset((YAML, "application/x-yaml", "text/yaml"))
 MOST_BODY = 3 * 1024 * 1024
 
@@ -92,12 +93,8 @@ def read_body(body: bytes, content_type: str) -> Any:
         return _read_json(body)
     if media in _YAML_BODIES:
         return _read_yaml(body)
-    if media == PROTOBUF or body[:4] == b"k8s\0":
-        raise unsupported_media(
-            _BODIES,
-            "the sandbox reads no protobuf; send JSON, as in: "
-            "kubectl create ... --dry-run=client -o yaml | kubectl create -f -",
-        )
+    if media == PROTOBUF:
+        return _read_protobuf(body)
     raise unsupported_media(_BODIES)
 
 
@@ -118,6 +115,15 @@ def _read_json(body: bytes) -> Any:
         return decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type JSON): {error}") from None
+
+
+def _read_protobuf(body: bytes) -> Any:
+    try:
+        return decode_object(body)
+    except ProtobufError as error:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type protobuf): {error}"
+        ) from None
 
 
 class _Loader(yaml.SafeLoader):

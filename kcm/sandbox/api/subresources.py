@@ -1,11 +1,13 @@
-"""scale, binding, eviction and finalize: small objects that change a large one.
+"""scale, binding, eviction, finalize and token: small objects posted to a large one.
 
 Each turns its own kind into one change of the parent, through `Writer`, so that versions,
-generations and events follow the same rules (reference: apiserver §2). Owns no state.
+generations and events follow the same rules (reference: apiserver §2); a token changes nothing.
+Owns no state.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from kcm.base.clock import Clock
@@ -18,6 +20,9 @@ from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.api.writes import Writer
 
+_TOKEN_SECONDS = 3600
+_SHORTEST_TOKEN = 600
+_LONGEST_TOKEN = 2**32
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
@@ -153,6 +158,34 @@ class Subresources:
             return stored
 
         return self._writer.replace(call, change)
+
+    def token(self, call: Call, request: Any) -> Json:
+        """Return a token for a service account, in seconds from now. It opens nothing: nobody is asked."""
+        record = self._writer.find(call)
+        if not isinstance(request, dict) or not isinstance(request.get("spec") or {}, dict):
+            raise bad_request("the body must be a TokenRequest of authentication.k8s.io/v1")
+        spec = request.get("spec") or {}
+        seconds = spec.get("expirationSeconds", _TOKEN_SECONDS)
+        if not isinstance(seconds, int) or not _SHORTEST_TOKEN <= seconds <= _LONGEST_TOKEN:
+            cause = {
+                "reason": "FieldValueInvalid",
+                "message": f"Invalid value: {seconds}: may not specify a duration less than 10 minutes "
+                "or larger than 2^32 seconds",
+                "field": "spec.expirationSeconds",
+            }
+            raise invalid(call.resource, call.name, (cause,))
+        now = self._clock.wall()
+        user = f"system:serviceaccount:{record.namespace}:{record.name}"
+        return {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": {"name": record.name, "namespace": record.namespace},
+            "spec": {**spec, "expirationSeconds": seconds},
+            "status": {
+                "token": f"sandbox.{user}.{int(now.timestamp())}",
+                "expirationTimestamp": format_time(now + timedelta(seconds=seconds)),
+            },
+        }
 
     def _set_condition(self, pod: Json, condition: Json) -> None:
         status = pod.setdefault("status", {})

@@ -175,10 +175,6 @@ class Verbs:
         name, resource = call.subresource, call.resource
         if name in _STREAMS and resource.plural in ("pods", "nodes", "services"):
             raise not_implemented(f"{resource.qualified}/{name}")
-        if resource.kind == "Namespace" and name == "finalize":
-            if call.verb != "update":
-                raise method_not_allowed(call.verb, resource)
-            return self._show(call, request, self._subresources.finalize(call, self._body(request)))
         try:
             info = find_subresource(resource, name)
         except KeyError:
@@ -190,14 +186,15 @@ class Verbs:
                 return self._status(call, request)
             case "scale":
                 return self._reply(call, request, encode(self._scale(call, request)), 200)
-            case "binding":
-                return self._reply(
-                    call, request, encode(self._subresources.bind(call, self._body(request))), 201
-                )
-            case "eviction":
-                return self._reply(
-                    call, request, encode(self._subresources.evict(call, self._body(request))), 201
-                )
+            case "finalize":
+                return self._show(call, request, self._subresources.finalize(call, self._body(request)))
+        post = {
+            "binding": self._subresources.bind,
+            "eviction": self._subresources.evict,
+            "token": self._subresources.token,
+        }.get(name)
+        if post is not None:
+            return self._reply(call, request, encode(post(call, self._body(request))), 201)
         raise not_implemented(f"{resource.qualified}/{name}")
 
     def _status(self, call: Call, request: Request) -> Response:

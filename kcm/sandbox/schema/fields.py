@@ -1,10 +1,12 @@
 """The table of types: what fields each kind has, read from the definitions' small language.
 
-A definition is `name type flags; ...`. A type is a scalar (`string int long float bool quantity
-intOrString time microTime bytes any`), another type's name, `[T]` a list or `{T}` a map by
-string. `!` after the name: required. Flags: `by k` strategic merge by key k; `merge` a list of
-scalars that merges; `replace`, `retainKeys` strategies; `as a,b` server-side apply keys.
-`object` alone: the type has apiVersion, kind and metadata.
+A definition is `name number type flags; ...`. A type is a scalar (`string int long float bool
+quantity intOrString time microTime bytes any`), another type's name, `[T]` a list or `{T}` a map
+by string. After the name: `!` required, `?` zero differs from absent. The number is the field's
+in protobuf; `2.1` is field 1 of field 2, a message that JSON shows inlined; without one it is
+never read there. Flags: `by k` strategic merge by key k; `merge` a list of scalars that merges;
+`replace`, `retainKeys` strategies; `as a,b` server-side apply keys. `object` alone: the type has
+apiVersion, kind and metadata.
 
 Guarantees: the table is read once, is complete (every named type exists) and never changes.
 Unknown kinds are treated as custom: metadata is known, everything else is free.
@@ -37,11 +39,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `merge_key` and `merges` say how a strategic patch treats its list."""
+    """One field. `merge_key` and `merges` say how a strategic patch treats its list.
+
+    `numbers` is the path of protobuf field numbers; `nullable` says that zero is not absence.
+    """
 
     name: str
     shape: Shape
     required: bool = False
+    nullable: bool = False
+    numbers: tuple[int, ...] = ()
     merge_key: str = ""
     merges: bool = False
     replaces: bool = False
@@ -61,7 +68,9 @@ class TypeDef:
 
 
 ANY = Shape("any")
-_ENTRY = re.compile(r"(?P<name>\w+)(?P<required>!?)\s+(?P<type>\S+)(?P<flags>(\s+\S+)*)")
+_ENTRY = re.compile(
+    r"(?P<name>\w+)(?P<mark>[!?]?)(\s+(?P<numbers>[\d.]+))?\s+(?P<type>\S+)(?P<flags>(\s+\S+)*)"
+)
 
 
 def _shape(text: str) -> Shape:
@@ -84,7 +93,9 @@ def _field(text: str) -> Field:
     return Field(
         name=found["name"],
         shape=_shape(found["type"]),
-        required=bool(found["required"]),
+        required=found["mark"] == "!",
+        nullable=found["mark"] == "?",
+        numbers=tuple(map(int, (found["numbers"] or "").split("."))) if found["numbers"] else (),
         merge_key=merge_key,
         merges=bool(merge_key) or "merge" in flags,
         replaces="replace" in flags,
@@ -93,7 +104,7 @@ def _field(text: str) -> Field:
     )
 
 
-_OBJECT_FIELDS = ("apiVersion string", "kind string", "metadata ObjectMeta")
+_OBJECT_FIELDS = ("apiVersion string", "kind string", "metadata 1 ObjectMeta")
 
 
 def parse_type(name: str, package: str, text: str) -> TypeDef:

@@ -61,6 +61,7 @@ _SUBRESOURCES = {
     "scale": SubresourceInfo("Scale", "autoscaling", "v1", _STATUS_VERBS),
     "binding": SubresourceInfo("Binding", "", "v1", ("create",)),
     "eviction": SubresourceInfo("Eviction", "policy", "v1", ("create",)),
+    "finalize": SubresourceInfo("Namespace", "", "v1", ("update",)),
     "token": SubresourceInfo("TokenRequest", "authentication.k8s.io", "v1", ("create",)),
 }
 
@@ -120,11 +121,11 @@ def _grouped(
 
 
 RESOURCES: tuple[ResourceInfo, ...] = (
-    _core("Namespace", "namespaces", "ns", "status", namespaced=False, verbs=_NO_COLLECTION_DELETE),
+    _core("Namespace", "namespaces", "ns", "finalize status", namespaced=False, verbs=_NO_COLLECTION_DELETE),
     _core("Node", "nodes", "no", "status", namespaced=False),
     _core("Pod", "pods", "po", "status binding eviction", categories=("all",)),
     _core("Service", "services", "svc", "status", categories=("all",)),
-    _core("ServiceAccount", "serviceaccounts", "sa"),
+    _core("ServiceAccount", "serviceaccounts", "sa", "token"),
     _core("ConfigMap", "configmaps", "cm"),
     _core("Secret", "secrets"),
     _core("Endpoints", "endpoints", "ep"),

@@ -1,7 +1,7 @@
 """Fields of pods, containers and their status.
 
 Data in the language of `kcm.sandbox.schema.fields`: OpenAPI package, type, fields. Facts of the
-Kubernetes API (names, types, list keys), no prose.
+Kubernetes API (names, field numbers, types, list keys), no prose.
 """
 
 from __future__ import annotations
@@ -10,210 +10,222 @@ from collections.abc import Mapping
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
     "io.k8s.api.core.v1": {
-        "PodTemplateSpec": "metadata ObjectMeta; spec PodSpec",
+        "PodTemplateSpec": "metadata 1 ObjectMeta; spec 2 PodSpec",
         "PodSpec": """
-            activeDeadlineSeconds long; affinity Affinity; automountServiceAccountToken bool;
-            containers! [Container] by name; dnsConfig PodDNSConfig; dnsPolicy string;
-            enableServiceLinks bool; ephemeralContainers [EphemeralContainer] by name;
-            hostAliases [HostAlias] by ip; hostIPC bool; hostNetwork bool; hostPID bool; hostUsers bool;
-            hostname string; hostnameOverride string; imagePullSecrets [LocalObjectReference] by name;
-            initContainers [Container] by name; nodeName string; nodeSelector {string}; os PodOS;
-            overhead {quantity}; preemptionPolicy string; priority int; priorityClassName string;
-            readinessGates [PodReadinessGate]; resourceClaims [PodResourceClaim] by name retainKeys;
-            resources ResourceRequirements; restartPolicy string; runtimeClassName string;
-            schedulerName string; schedulingGates [PodSchedulingGate] by name;
-            schedulingGroup PodSchedulingGroup; securityContext PodSecurityContext;
-            serviceAccount string; serviceAccountName string; setHostnameAsFQDN bool;
-            shareProcessNamespace bool; subdomain string; terminationGracePeriodSeconds long;
-            tolerations [Toleration];
-            topologySpreadConstraints [TopologySpreadConstraint]
+            activeDeadlineSeconds? 5 long; affinity 18 Affinity; automountServiceAccountToken? 21 bool;
+            containers! 2 [Container] by name; dnsConfig 26 PodDNSConfig; dnsPolicy 6 string;
+            enableServiceLinks? 30 bool; ephemeralContainers 34 [EphemeralContainer] by name;
+            hostAliases 23 [HostAlias] by ip; hostIPC 13 bool; hostNetwork 11 bool; hostPID 12 bool;
+            hostUsers? 37 bool; hostname 16 string; hostnameOverride? 41 string;
+            imagePullSecrets 15 [LocalObjectReference] by name; initContainers 20 [Container] by name;
+            nodeName 10 string; nodeSelector 7 {string}; os 36 PodOS; overhead 32 {quantity};
+            preemptionPolicy? 31 string; priority? 25 int; priorityClassName 24 string;
+            readinessGates 28 [PodReadinessGate]; resourceClaims 39 [PodResourceClaim] by name retainKeys;
+            resources 40 ResourceRequirements; restartPolicy 3 string; runtimeClassName? 29 string;
+            schedulerName 19 string; schedulingGates 38 [PodSchedulingGate] by name;
+            schedulingGroup 43 PodSchedulingGroup; securityContext 14 PodSecurityContext;
+            serviceAccount 9 string; serviceAccountName 8 string; setHostnameAsFQDN? 35 bool;
+            shareProcessNamespace? 27 bool; subdomain 17 string; terminationGracePeriodSeconds? 4 long;
+            tolerations 22 [Toleration];
+            topologySpreadConstraints 33 [TopologySpreadConstraint]
                 by topologyKey as topologyKey,whenUnsatisfiable;
-            volumes [Volume] by name retainKeys
+            volumes 1 [Volume] by name retainKeys
         """,
-        "Affinity": "nodeAffinity NodeAffinity; podAffinity PodAffinity; podAntiAffinity PodAntiAffinity",
+        "Affinity": """
+            nodeAffinity 1 NodeAffinity; podAffinity 2 PodAffinity; podAntiAffinity 3 PodAntiAffinity
+        """,
         "NodeAffinity": """
-            preferredDuringSchedulingIgnoredDuringExecution [PreferredSchedulingTerm];
-            requiredDuringSchedulingIgnoredDuringExecution NodeSelector
+            preferredDuringSchedulingIgnoredDuringExecution 2 [PreferredSchedulingTerm];
+            requiredDuringSchedulingIgnoredDuringExecution 1 NodeSelector
         """,
-        "PreferredSchedulingTerm": "preference! NodeSelectorTerm; weight! int",
+        "PreferredSchedulingTerm": "preference! 2 NodeSelectorTerm; weight! 1 int",
         "NodeSelectorTerm": """
-            matchExpressions [NodeSelectorRequirement]; matchFields [NodeSelectorRequirement]
+            matchExpressions 1 [NodeSelectorRequirement]; matchFields 2 [NodeSelectorRequirement]
         """,
-        "NodeSelectorRequirement": "key! string; operator! string; values [string]",
-        "NodeSelector": "nodeSelectorTerms! [NodeSelectorTerm]",
+        "NodeSelectorRequirement": "key! 1 string; operator! 2 string; values 3 [string]",
+        "NodeSelector": "nodeSelectorTerms! 1 [NodeSelectorTerm]",
         "PodAffinity": """
-            preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm];
-            requiredDuringSchedulingIgnoredDuringExecution [PodAffinityTerm]
+            preferredDuringSchedulingIgnoredDuringExecution 2 [WeightedPodAffinityTerm];
+            requiredDuringSchedulingIgnoredDuringExecution 1 [PodAffinityTerm]
         """,
-        "WeightedPodAffinityTerm": "podAffinityTerm! PodAffinityTerm; weight! int",
+        "WeightedPodAffinityTerm": "podAffinityTerm! 2 PodAffinityTerm; weight! 1 int",
         "PodAffinityTerm": """
-            labelSelector LabelSelector; matchLabelKeys [string]; mismatchLabelKeys [string];
-            namespaceSelector LabelSelector; namespaces [string]; topologyKey! string
+            labelSelector 1 LabelSelector; matchLabelKeys 5 [string]; mismatchLabelKeys 6 [string];
+            namespaceSelector 4 LabelSelector; namespaces 2 [string]; topologyKey! 3 string
         """,
         "PodAntiAffinity": """
-            preferredDuringSchedulingIgnoredDuringExecution [WeightedPodAffinityTerm];
-            requiredDuringSchedulingIgnoredDuringExecution [PodAffinityTerm]
+            preferredDuringSchedulingIgnoredDuringExecution 2 [WeightedPodAffinityTerm];
+            requiredDuringSchedulingIgnoredDuringExecution 1 [PodAffinityTerm]
         """,
         "Container": """
-            args [string]; command [string]; env [EnvVar] by name; envFrom [EnvFromSource];
-            image string; imagePullPolicy string; lifecycle Lifecycle; livenessProbe Probe;
-            name! string; ports [ContainerPort] by containerPort as containerPort,protocol;
-            readinessProbe Probe; resizePolicy [ContainerResizePolicy]; resources ResourceRequirements;
-            restartPolicy string; restartPolicyRules [ContainerRestartRule];
-            securityContext SecurityContext; startupProbe Probe; stdin bool; stdinOnce bool;
-            terminationMessagePath string; terminationMessagePolicy string; tty bool;
-            volumeDevices [VolumeDevice] by devicePath; volumeMounts [VolumeMount] by mountPath;
-            workingDir string
+            args 4 [string]; command 3 [string]; env 7 [EnvVar] by name; envFrom 19 [EnvFromSource];
+            image 2 string; imagePullPolicy 14 string; lifecycle 12 Lifecycle; livenessProbe 10 Probe;
+            name! 1 string; ports 6 [ContainerPort] by containerPort as containerPort,protocol;
+            readinessProbe 11 Probe; resizePolicy 23 [ContainerResizePolicy];
+            resources 8 ResourceRequirements; restartPolicy? 24 string;
+            restartPolicyRules 25 [ContainerRestartRule]; securityContext 15 SecurityContext;
+            startupProbe 22 Probe; stdin 16 bool; stdinOnce 17 bool; terminationMessagePath 13 string;
+            terminationMessagePolicy 20 string; tty 18 bool; volumeDevices 21 [VolumeDevice] by devicePath;
+            volumeMounts 9 [VolumeMount] by mountPath; workingDir 5 string
         """,
-        "EnvVar": "name! string; value string; valueFrom EnvVarSource",
+        "EnvVar": "name! 1 string; value 2 string; valueFrom 3 EnvVarSource",
         "EnvVarSource": """
-            configMapKeyRef ConfigMapKeySelector; fieldRef ObjectFieldSelector;
-            fileKeyRef FileKeySelector; resourceFieldRef ResourceFieldSelector;
-            secretKeyRef SecretKeySelector
+            configMapKeyRef 3 ConfigMapKeySelector; fieldRef 1 ObjectFieldSelector;
+            fileKeyRef 5 FileKeySelector; resourceFieldRef 2 ResourceFieldSelector;
+            secretKeyRef 4 SecretKeySelector
         """,
-        "ConfigMapKeySelector": "key! string; name string; optional bool",
-        "FileKeySelector": "key! string; optional bool; path! string; volumeName! string",
-        "SecretKeySelector": "key! string; name string; optional bool",
-        "EnvFromSource": "configMapRef ConfigMapEnvSource; prefix string; secretRef SecretEnvSource",
-        "ConfigMapEnvSource": "name string; optional bool",
-        "SecretEnvSource": "name string; optional bool",
-        "Lifecycle": "postStart LifecycleHandler; preStop LifecycleHandler; stopSignal string",
+        "ConfigMapKeySelector": "key! 2 string; name 1.1 string; optional? 3 bool",
+        "FileKeySelector": "key! 3 string; optional? 4 bool; path! 2 string; volumeName! 1 string",
+        "SecretKeySelector": "key! 2 string; name 1.1 string; optional? 3 bool",
+        "EnvFromSource": "configMapRef 2 ConfigMapEnvSource; prefix 1 string; secretRef 3 SecretEnvSource",
+        "ConfigMapEnvSource": "name 1.1 string; optional? 2 bool",
+        "SecretEnvSource": "name 1.1 string; optional? 2 bool",
+        "Lifecycle": "postStart 1 LifecycleHandler; preStop 2 LifecycleHandler; stopSignal? 3 string",
         "LifecycleHandler": """
-            exec ExecAction; httpGet HTTPGetAction; sleep SleepAction; tcpSocket TCPSocketAction
+            exec 1 ExecAction; httpGet 2 HTTPGetAction; sleep 4 SleepAction; tcpSocket 3 TCPSocketAction
         """,
-        "ExecAction": "command [string]",
+        "ExecAction": "command 1 [string]",
         "HTTPGetAction": """
-            host string; httpHeaders [HTTPHeader]; path string; port! intOrString; scheme string
+            host 3 string; httpHeaders 5 [HTTPHeader]; path 1 string; port! 2 intOrString; scheme 4 string
         """,
-        "HTTPHeader": "name! string; value! string",
-        "SleepAction": "seconds! long",
-        "TCPSocketAction": "host string; port! intOrString",
+        "HTTPHeader": "name! 1 string; value! 2 string",
+        "SleepAction": "seconds! 1 long",
+        "TCPSocketAction": "host 2 string; port! 1 intOrString",
         "Probe": """
-            exec ExecAction; failureThreshold int; grpc GRPCAction; httpGet HTTPGetAction;
-            initialDelaySeconds int; periodSeconds int; successThreshold int; tcpSocket TCPSocketAction;
-            terminationGracePeriodSeconds long; timeoutSeconds int
+            exec 1.1 ExecAction; failureThreshold 6 int; grpc 1.4 GRPCAction; httpGet 1.2 HTTPGetAction;
+            initialDelaySeconds 2 int; periodSeconds 4 int; successThreshold 5 int;
+            tcpSocket 1.3 TCPSocketAction; terminationGracePeriodSeconds? 7 long; timeoutSeconds 3 int
         """,
-        "GRPCAction": "port! int; service string",
-        "ContainerPort": "containerPort! int; hostIP string; hostPort int; name string; protocol string",
-        "ContainerResizePolicy": "resourceName! string; restartPolicy! string",
-        "ResourceRequirements": "claims [ResourceClaim] as name; limits {quantity}; requests {quantity}",
-        "ResourceClaim": "name! string; request string",
-        "ContainerRestartRule": "action! string; exitCodes ContainerRestartRuleOnExitCodes",
-        "ContainerRestartRuleOnExitCodes": "operator! string; values [int]",
+        "GRPCAction": "port! 1 int; service? 2 string",
+        "ContainerPort": """
+            containerPort! 3 int; hostIP 5 string; hostPort 2 int; name 1 string; protocol 4 string
+        """,
+        "ContainerResizePolicy": "resourceName! 1 string; restartPolicy! 2 string",
+        "ResourceRequirements": """
+            claims 3 [ResourceClaim] as name; limits 1 {quantity}; requests 2 {quantity}
+        """,
+        "ResourceClaim": "name! 1 string; request 2 string",
+        "ContainerRestartRule": "action! 1 string; exitCodes 2 ContainerRestartRuleOnExitCodes",
+        "ContainerRestartRuleOnExitCodes": "operator! 1 string; values 2 [int]",
         "SecurityContext": """
-            allowPrivilegeEscalation bool; appArmorProfile AppArmorProfile; capabilities Capabilities;
-            privileged bool; procMount string; readOnlyRootFilesystem bool; runAsGroup long;
-            runAsNonRoot bool; runAsUser long; seLinuxOptions SELinuxOptions;
-            seccompProfile SeccompProfile; windowsOptions WindowsSecurityContextOptions
+            allowPrivilegeEscalation? 7 bool; appArmorProfile 12 AppArmorProfile; capabilities 1 Capabilities;
+            privileged? 2 bool; procMount? 9 string; readOnlyRootFilesystem? 6 bool; runAsGroup? 8 long;
+            runAsNonRoot? 5 bool; runAsUser? 4 long; seLinuxOptions 3 SELinuxOptions;
+            seccompProfile 11 SeccompProfile; windowsOptions 10 WindowsSecurityContextOptions
         """,
-        "AppArmorProfile": "localhostProfile string; type! string",
-        "Capabilities": "add [string]; drop [string]",
-        "SELinuxOptions": "level string; role string; type string; user string",
-        "SeccompProfile": "localhostProfile string; type! string",
+        "AppArmorProfile": "localhostProfile? 2 string; type! 1 string",
+        "Capabilities": "add 1 [string]; drop 2 [string]",
+        "SELinuxOptions": "level 4 string; role 2 string; type 3 string; user 1 string",
+        "SeccompProfile": "localhostProfile? 2 string; type! 1 string",
         "WindowsSecurityContextOptions": """
-            gmsaCredentialSpec string; gmsaCredentialSpecName string; hostProcess bool;
-            runAsUserName string
+            gmsaCredentialSpec? 2 string; gmsaCredentialSpecName? 1 string; hostProcess? 4 bool;
+            runAsUserName? 3 string
         """,
-        "VolumeDevice": "devicePath! string; name! string",
+        "VolumeDevice": "devicePath! 2 string; name! 1 string",
         "VolumeMount": """
-            bindMountOptions [string]; mountPath! string; mountPropagation string; name! string;
-            readOnly bool; recursiveReadOnly string; subPath string; subPathExpr string
+            bindMountOptions 8 [string]; mountPath! 3 string; mountPropagation? 5 string; name! 1 string;
+            readOnly 2 bool; recursiveReadOnly? 7 string; subPath 4 string; subPathExpr 6 string
         """,
-        "PodDNSConfig": "nameservers [string]; options [PodDNSConfigOption]; searches [string]",
-        "PodDNSConfigOption": "name string; value string",
+        "PodDNSConfig": "nameservers 1 [string]; options 3 [PodDNSConfigOption]; searches 2 [string]",
+        "PodDNSConfigOption": "name 1 string; value? 2 string",
         "EphemeralContainer": """
-            args [string]; command [string]; env [EnvVar] by name; envFrom [EnvFromSource];
-            image string; imagePullPolicy string; lifecycle Lifecycle; livenessProbe Probe;
-            name! string; ports [ContainerPort] by containerPort as containerPort,protocol;
-            readinessProbe Probe; resizePolicy [ContainerResizePolicy]; resources ResourceRequirements;
-            restartPolicy string; restartPolicyRules [ContainerRestartRule];
-            securityContext SecurityContext; startupProbe Probe; stdin bool; stdinOnce bool;
-            targetContainerName string; terminationMessagePath string; terminationMessagePolicy string;
-            tty bool; volumeDevices [VolumeDevice] by devicePath;
-            volumeMounts [VolumeMount] by mountPath; workingDir string
+            args 1.4 [string]; command 1.3 [string]; env 1.7 [EnvVar] by name; envFrom 1.19 [EnvFromSource];
+            image 1.2 string; imagePullPolicy 1.14 string; lifecycle 1.12 Lifecycle; livenessProbe 1.10 Probe;
+            name! 1.1 string; ports 1.6 [ContainerPort] by containerPort as containerPort,protocol;
+            readinessProbe 1.11 Probe; resizePolicy 1.23 [ContainerResizePolicy];
+            resources 1.8 ResourceRequirements; restartPolicy? 1.24 string;
+            restartPolicyRules 1.25 [ContainerRestartRule]; securityContext 1.15 SecurityContext;
+            startupProbe 1.22 Probe; stdin 1.16 bool; stdinOnce 1.17 bool; targetContainerName 2 string;
+            terminationMessagePath 1.13 string; terminationMessagePolicy 1.20 string; tty 1.18 bool;
+            volumeDevices 1.21 [VolumeDevice] by devicePath; volumeMounts 1.9 [VolumeMount] by mountPath;
+            workingDir 1.5 string
         """,
-        "HostAlias": "hostnames [string]; ip! string",
-        "PodOS": "name! string",
-        "PodReadinessGate": "conditionType! string",
-        "PodResourceClaim": "name! string; resourceClaimName string; resourceClaimTemplateName string",
-        "PodSchedulingGate": "name! string",
-        "PodSchedulingGroup": "podGroupName string",
+        "HostAlias": "hostnames 2 [string]; ip! 1 string",
+        "PodOS": "name! 1 string",
+        "PodReadinessGate": "conditionType! 1 string",
+        "PodResourceClaim": """
+            name! 1 string; resourceClaimName? 3 string; resourceClaimTemplateName? 4 string
+        """,
+        "PodSchedulingGate": "name! 1 string",
+        "PodSchedulingGroup": "podGroupName? 1 string",
         "PodSecurityContext": """
-            appArmorProfile AppArmorProfile; fsGroup long; fsGroupChangePolicy string; runAsGroup long;
-            runAsNonRoot bool; runAsUser long; seLinuxChangePolicy string;
-            seLinuxOptions SELinuxOptions; seccompProfile SeccompProfile; supplementalGroups [long];
-            supplementalGroupsPolicy string; sysctls [Sysctl];
-            windowsOptions WindowsSecurityContextOptions
+            appArmorProfile 11 AppArmorProfile; fsGroup? 5 long; fsGroupChangePolicy? 9 string;
+            runAsGroup? 6 long; runAsNonRoot? 3 bool; runAsUser? 2 long; seLinuxChangePolicy? 13 string;
+            seLinuxOptions 1 SELinuxOptions; seccompProfile 10 SeccompProfile; supplementalGroups 4 [long];
+            supplementalGroupsPolicy? 12 string; sysctls 7 [Sysctl];
+            windowsOptions 8 WindowsSecurityContextOptions
         """,
-        "Sysctl": "name! string; value! string",
-        "Toleration": "effect string; key string; operator string; tolerationSeconds long; value string",
+        "Sysctl": "name! 1 string; value! 2 string",
+        "Toleration": """
+            effect 4 string; key 1 string; operator 2 string; tolerationSeconds? 5 long; value 3 string
+        """,
         "TopologySpreadConstraint": """
-            labelSelector LabelSelector; matchLabelKeys [string]; maxSkew! int; minDomains int;
-            nodeAffinityPolicy string; nodeTaintsPolicy string; topologyKey! string;
-            whenUnsatisfiable! string
+            labelSelector 4 LabelSelector; matchLabelKeys 8 [string]; maxSkew! 1 int; minDomains? 5 int;
+            nodeAffinityPolicy? 6 string; nodeTaintsPolicy? 7 string; topologyKey! 2 string;
+            whenUnsatisfiable! 3 string
         """,
-        "Pod": "object; spec PodSpec; status PodStatus",
+        "Pod": "object; spec 2 PodSpec; status 3 PodStatus",
         "PodStatus": """
-            allocatedResources {quantity}; conditions [PodCondition] by type;
-            containerStatuses [ContainerStatus]; ephemeralContainerStatuses [ContainerStatus];
-            extendedResourceClaimStatus PodExtendedResourceClaimStatus; hostIP string;
-            hostIPs [HostIP] by ip; initContainerStatuses [ContainerStatus]; message string;
-            nodeAllocatableResourceClaimStatuses [NodeAllocatableResourceClaimStatus];
-            nominatedNodeName string; observedGeneration long; phase string; podIP string;
-            podIPs [PodIP] by ip; qosClass string; reason string; resize string;
-            resourceClaimStatuses [PodResourceClaimStatus] by name retainKeys;
-            resources ResourceRequirements; startTime time
+            allocatedResources 19 {quantity}; conditions 2 [PodCondition] by type;
+            containerStatuses 8 [ContainerStatus]; ephemeralContainerStatuses 13 [ContainerStatus];
+            extendedResourceClaimStatus 18 PodExtendedResourceClaimStatus; hostIP 5 string;
+            hostIPs 16 [HostIP] by ip; initContainerStatuses 10 [ContainerStatus]; message 3 string;
+            nodeAllocatableResourceClaimStatuses 21 [NodeAllocatableResourceClaimStatus];
+            nominatedNodeName 11 string; observedGeneration 17 long; phase 1 string; podIP 6 string;
+            podIPs 12 [PodIP] by ip; qosClass 9 string; reason 4 string; resize 14 string;
+            resourceClaimStatuses 15 [PodResourceClaimStatus] by name retainKeys;
+            resources 20 ResourceRequirements; startTime? 7 time
         """,
         "PodCondition": """
-            lastProbeTime time; lastTransitionTime time; message string; observedGeneration long;
-            reason string; status! string; type! string
+            lastProbeTime 3 time; lastTransitionTime 4 time; message 6 string; observedGeneration 7 long;
+            reason 5 string; status! 2 string; type! 1 string
         """,
         "ContainerStatus": """
-            allocatedResources {quantity}; allocatedResourcesStatus [ResourceStatus];
-            containerID string; image! string; imageID! string; lastState ContainerState; name! string;
-            ready! bool; resources ResourceRequirements; restartCount! int; started bool;
-            state ContainerState; stopSignal string; user ContainerUser;
-            volumeMounts [VolumeMountStatus] by mountPath
+            allocatedResources 10 {quantity}; allocatedResourcesStatus 14 [ResourceStatus];
+            containerID 8 string; image! 6 string; imageID! 7 string; lastState 3 ContainerState;
+            name! 1 string; ready! 4 bool; resources 11 ResourceRequirements; restartCount! 5 int;
+            started? 9 bool; state 2 ContainerState; stopSignal? 15 string; user 13 ContainerUser;
+            volumeMounts 12 [VolumeMountStatus] by mountPath
         """,
-        "ResourceStatus": "name! string; resources [ResourceHealth]",
-        "ResourceHealth": "health string; message string; resourceID! string",
+        "ResourceStatus": "name! 1 string; resources 2 [ResourceHealth]",
+        "ResourceHealth": "health 2 string; message? 6 string; resourceID! 1 string",
         "ContainerState": """
-            running ContainerStateRunning; terminated ContainerStateTerminated;
-            waiting ContainerStateWaiting
+            running 2 ContainerStateRunning; terminated 3 ContainerStateTerminated;
+            waiting 1 ContainerStateWaiting
         """,
-        "ContainerStateRunning": "startedAt time",
+        "ContainerStateRunning": "startedAt 1 time",
         "ContainerStateTerminated": """
-            containerID string; exitCode! int; finishedAt time; message string; reason string;
-            signal int; startedAt time
+            containerID 7 string; exitCode! 1 int; finishedAt 6 time; message 4 string; reason 3 string;
+            signal 2 int; startedAt 5 time
         """,
-        "ContainerStateWaiting": "message string; reason string",
-        "ContainerUser": "linux LinuxContainerUser",
-        "LinuxContainerUser": "gid! long; supplementalGroups [long]; uid! long",
+        "ContainerStateWaiting": "message 2 string; reason 1 string",
+        "ContainerUser": "linux 1 LinuxContainerUser",
+        "LinuxContainerUser": "gid! 2 long; supplementalGroups 3 [long]; uid! 1 long",
         "VolumeMountStatus": """
-            mountPath! string; name! string; readOnly bool; recursiveReadOnly string;
-            volumeStatus VolumeStatus
+            mountPath! 2 string; name! 1 string; readOnly 3 bool; recursiveReadOnly? 4 string;
+            volumeStatus 5 VolumeStatus
         """,
-        "VolumeStatus": "image ImageVolumeStatus",
-        "ImageVolumeStatus": "imageRef! string",
+        "VolumeStatus": "image 1 ImageVolumeStatus",
+        "ImageVolumeStatus": "imageRef! 1 string",
         "PodExtendedResourceClaimStatus": """
-            requestMappings! [ContainerExtendedResourceRequest]; resourceClaimName! string
+            requestMappings! 1 [ContainerExtendedResourceRequest]; resourceClaimName! 2 string
         """,
         "ContainerExtendedResourceRequest": """
-            containerName! string; requestName! string; resourceName! string
+            containerName! 1 string; requestName! 3 string; resourceName! 2 string
         """,
-        "HostIP": "ip! string",
+        "HostIP": "ip! 1 string",
         "NodeAllocatableResourceClaimStatus": """
-            containers [string]; mapping [NodeAllocatableMappedResources];
-            overhead [NodeAllocatableOverheadResources]; resourceClaimName! string
+            containers 2 [string]; mapping 4 [NodeAllocatableMappedResources];
+            overhead 5 [NodeAllocatableOverheadResources]; resourceClaimName! 1 string
         """,
-        "NodeAllocatableMappedResources": "name! string; quantity! string",
-        "NodeAllocatableOverheadResources": "name! string; perContainer string; perPod string",
-        "PodIP": "ip! string",
-        "PodResourceClaimStatus": "name! string; resourceClaimName string",
-        "Binding": "object; target! ObjectReference",
+        "NodeAllocatableMappedResources": "name! 1 string; quantity! string",
+        "NodeAllocatableOverheadResources": "name! 1 string; perContainer string; perPod string",
+        "PodIP": "ip! 1 string",
+        "PodResourceClaimStatus": "name! 1 string; resourceClaimName? 2 string",
+        "Binding": "object; target! 2 ObjectReference",
         "ObjectReference": """
-            apiVersion string; fieldPath string; kind string; name string; namespace string;
-            resourceVersion string; uid string
+            apiVersion 5 string; fieldPath 7 string; kind 1 string; name 3 string; namespace 2 string;
+            resourceVersion 6 string; uid 4 string
         """,
     },
 }

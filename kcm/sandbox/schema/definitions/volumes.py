@@ -1,7 +1,7 @@
 """Fields of volumes, their sources and claims.
 
 Data in the language of `kcm.sandbox.schema.fields`: OpenAPI package, type, fields. Facts of the
-Kubernetes API (names, types, list keys), no prose.
+Kubernetes API (names, field numbers, types, list keys), no prose.
 """
 
 from __future__ import annotations
@@ -11,133 +11,145 @@ from collections.abc import Mapping
 PACKAGES: Mapping[str, Mapping[str, str]] = {
     "io.k8s.api.core.v1": {
         "Volume": """
-            awsElasticBlockStore AWSElasticBlockStoreVolumeSource; azureDisk AzureDiskVolumeSource;
-            azureFile AzureFileVolumeSource; cephfs CephFSVolumeSource; cinder CinderVolumeSource;
-            configMap ConfigMapVolumeSource; csi CSIVolumeSource; downwardAPI DownwardAPIVolumeSource;
-            emptyDir EmptyDirVolumeSource; ephemeral EphemeralVolumeSource; fc FCVolumeSource;
-            flexVolume FlexVolumeSource; flocker FlockerVolumeSource;
-            gcePersistentDisk GCEPersistentDiskVolumeSource; gitRepo GitRepoVolumeSource;
-            glusterfs GlusterfsVolumeSource; hostPath HostPathVolumeSource; image ImageVolumeSource;
-            iscsi ISCSIVolumeSource; name! string; nfs NFSVolumeSource;
-            persistentVolumeClaim PersistentVolumeClaimVolumeSource;
-            photonPersistentDisk PhotonPersistentDiskVolumeSource; portworxVolume PortworxVolumeSource;
-            projected ProjectedVolumeSource; quobyte QuobyteVolumeSource; rbd RBDVolumeSource;
-            scaleIO ScaleIOVolumeSource; secret SecretVolumeSource; storageos StorageOSVolumeSource;
-            vsphereVolume VsphereVirtualDiskVolumeSource
+            awsElasticBlockStore 2.4 AWSElasticBlockStoreVolumeSource; azureDisk 2.22 AzureDiskVolumeSource;
+            azureFile 2.18 AzureFileVolumeSource; cephfs 2.14 CephFSVolumeSource;
+            cinder 2.13 CinderVolumeSource; configMap 2.19 ConfigMapVolumeSource; csi 2.28 CSIVolumeSource;
+            downwardAPI 2.16 DownwardAPIVolumeSource; emptyDir 2.2 EmptyDirVolumeSource;
+            ephemeral 2.29 EphemeralVolumeSource; fc 2.17 FCVolumeSource; flexVolume 2.12 FlexVolumeSource;
+            flocker 2.15 FlockerVolumeSource; gcePersistentDisk 2.3 GCEPersistentDiskVolumeSource;
+            gitRepo 2.5 GitRepoVolumeSource; glusterfs 2.9 GlusterfsVolumeSource;
+            hostPath 2.1 HostPathVolumeSource; image 2.30 ImageVolumeSource; iscsi 2.8 ISCSIVolumeSource;
+            name! 1 string; nfs 2.7 NFSVolumeSource;
+            persistentVolumeClaim 2.10 PersistentVolumeClaimVolumeSource;
+            photonPersistentDisk 2.23 PhotonPersistentDiskVolumeSource;
+            portworxVolume 2.24 PortworxVolumeSource; projected 2.26 ProjectedVolumeSource;
+            quobyte 2.21 QuobyteVolumeSource; rbd 2.11 RBDVolumeSource; scaleIO 2.25 ScaleIOVolumeSource;
+            secret 2.6 SecretVolumeSource; storageos 2.27 StorageOSVolumeSource;
+            vsphereVolume 2.20 VsphereVirtualDiskVolumeSource
         """,
-        "AWSElasticBlockStoreVolumeSource": "fsType string; partition int; readOnly bool; volumeID! string",
+        "AWSElasticBlockStoreVolumeSource": """
+            fsType 2 string; partition 3 int; readOnly 4 bool; volumeID! 1 string
+        """,
         "AzureDiskVolumeSource": """
-            cachingMode string; diskName! string; diskURI! string; fsType string; kind string;
-            readOnly bool
+            cachingMode? 3 string; diskName! 1 string; diskURI! 2 string; fsType? 4 string; kind? 6 string;
+            readOnly? 5 bool
         """,
-        "AzureFileVolumeSource": "readOnly bool; secretName! string; shareName! string",
+        "AzureFileVolumeSource": "readOnly 3 bool; secretName! 1 string; shareName! 2 string",
         "CephFSVolumeSource": """
-            monitors! [string]; path string; readOnly bool; secretFile string;
-            secretRef LocalObjectReference; user string
+            monitors! 1 [string]; path 2 string; readOnly 6 bool; secretFile 4 string;
+            secretRef 5 LocalObjectReference; user 3 string
         """,
-        "LocalObjectReference": "name string",
+        "LocalObjectReference": "name 1 string",
         "CinderVolumeSource": """
-            fsType string; readOnly bool; secretRef LocalObjectReference; volumeID! string
+            fsType 2 string; readOnly 3 bool; secretRef 4 LocalObjectReference; volumeID! 1 string
         """,
         "ConfigMapVolumeSource": """
-            defaultMode int; defaultUser int; items [KeyToPath]; name string; optional bool
+            defaultMode? 3 int; defaultUser? 5 int; items 2 [KeyToPath]; name 1.1 string; optional? 4 bool
         """,
-        "KeyToPath": "key! string; mode int; path! string; user int",
+        "KeyToPath": "key! 1 string; mode? 3 int; path! 2 string; user? 4 int",
         "CSIVolumeSource": """
-            driver! string; fsType string; nodePublishSecretRef LocalObjectReference; readOnly bool;
-            volumeAttributes {string}
+            driver! 1 string; fsType? 3 string; nodePublishSecretRef 5 LocalObjectReference; readOnly? 2 bool;
+            volumeAttributes 4 {string}
         """,
-        "DownwardAPIVolumeSource": "defaultMode int; defaultUser int; items [DownwardAPIVolumeFile]",
+        "DownwardAPIVolumeSource": "defaultMode? 2 int; defaultUser? 3 int; items 1 [DownwardAPIVolumeFile]",
         "DownwardAPIVolumeFile": """
-            fieldRef ObjectFieldSelector; mode int; path! string;
-            resourceFieldRef ResourceFieldSelector; user int
+            fieldRef 2 ObjectFieldSelector; mode? 4 int; path! 1 string;
+            resourceFieldRef 3 ResourceFieldSelector; user? 5 int
         """,
-        "ObjectFieldSelector": "apiVersion string; fieldPath! string",
-        "ResourceFieldSelector": "containerName string; divisor quantity; resource! string",
-        "EmptyDirVolumeSource": "medium string; sizeLimit quantity",
-        "EphemeralVolumeSource": "volumeClaimTemplate PersistentVolumeClaimTemplate",
-        "PersistentVolumeClaimTemplate": "metadata ObjectMeta; spec! PersistentVolumeClaimSpec",
+        "ObjectFieldSelector": "apiVersion 1 string; fieldPath! 2 string",
+        "ResourceFieldSelector": "containerName 1 string; divisor 3 quantity; resource! 2 string",
+        "EmptyDirVolumeSource": "medium 1 string; sizeLimit? 2 quantity",
+        "EphemeralVolumeSource": "volumeClaimTemplate 1 PersistentVolumeClaimTemplate",
+        "PersistentVolumeClaimTemplate": "metadata 1 ObjectMeta; spec! 2 PersistentVolumeClaimSpec",
         "PersistentVolumeClaimSpec": """
-            accessModes [string]; dataSource TypedLocalObjectReference;
-            dataSourceRef TypedObjectReference; resources VolumeResourceRequirements;
-            selector LabelSelector; storageClassName string; volumeAttributesClassName string;
-            volumeMode string; volumeName string
+            accessModes 1 [string]; dataSource 7 TypedLocalObjectReference;
+            dataSourceRef 8 TypedObjectReference; resources 2 VolumeResourceRequirements;
+            selector 4 LabelSelector; storageClassName? 5 string; volumeAttributesClassName? 9 string;
+            volumeMode? 6 string; volumeName 3 string
         """,
-        "TypedLocalObjectReference": "apiGroup string; kind! string; name! string",
-        "TypedObjectReference": "apiGroup string; kind! string; name! string; namespace string",
-        "VolumeResourceRequirements": "limits {quantity}; requests {quantity}",
-        "FCVolumeSource": "fsType string; lun int; readOnly bool; targetWWNs [string]; wwids [string]",
+        "TypedLocalObjectReference": "apiGroup? 1 string; kind! 2 string; name! 3 string",
+        "TypedObjectReference": "apiGroup? 1 string; kind! 2 string; name! 3 string; namespace? 4 string",
+        "VolumeResourceRequirements": "limits 1 {quantity}; requests 2 {quantity}",
+        "FCVolumeSource": """
+            fsType 3 string; lun? 2 int; readOnly 4 bool; targetWWNs 1 [string]; wwids 5 [string]
+        """,
         "FlexVolumeSource": """
-            driver! string; fsType string; options {string}; readOnly bool;
-            secretRef LocalObjectReference
+            driver! 1 string; fsType 2 string; options 5 {string}; readOnly 4 bool;
+            secretRef 3 LocalObjectReference
         """,
-        "FlockerVolumeSource": "datasetName string; datasetUUID string",
-        "GCEPersistentDiskVolumeSource": "fsType string; partition int; pdName! string; readOnly bool",
-        "GitRepoVolumeSource": "directory string; repository! string; revision string",
-        "GlusterfsVolumeSource": "endpoints! string; path! string; readOnly bool",
-        "HostPathVolumeSource": "path! string; type string",
-        "ImageVolumeSource": "pullPolicy string; reference string",
+        "FlockerVolumeSource": "datasetName 1 string; datasetUUID 2 string",
+        "GCEPersistentDiskVolumeSource": """
+            fsType 2 string; partition 3 int; pdName! 1 string; readOnly 4 bool
+        """,
+        "GitRepoVolumeSource": "directory 3 string; repository! 1 string; revision 2 string",
+        "GlusterfsVolumeSource": "endpoints! 1 string; path! 2 string; readOnly 3 bool",
+        "HostPathVolumeSource": "path! 1 string; type? 2 string",
+        "ImageVolumeSource": "pullPolicy 2 string; reference 1 string",
         "ISCSIVolumeSource": """
-            chapAuthDiscovery bool; chapAuthSession bool; fsType string; initiatorName string;
-            iqn! string; iscsiInterface string; lun! int; portals [string]; readOnly bool;
-            secretRef LocalObjectReference; targetPortal! string
+            chapAuthDiscovery 8 bool; chapAuthSession 11 bool; fsType 5 string; initiatorName? 12 string;
+            iqn! 2 string; iscsiInterface 4 string; lun! 3 int; portals 7 [string]; readOnly 6 bool;
+            secretRef 10 LocalObjectReference; targetPortal! 1 string
         """,
-        "NFSVolumeSource": "path! string; readOnly bool; server! string",
-        "PersistentVolumeClaimVolumeSource": "claimName! string; readOnly bool",
-        "PhotonPersistentDiskVolumeSource": "fsType string; pdID! string",
-        "PortworxVolumeSource": "fsType string; readOnly bool; volumeID! string",
-        "ProjectedVolumeSource": "defaultMode int; defaultUser int; sources [VolumeProjection]",
+        "NFSVolumeSource": "path! 2 string; readOnly 3 bool; server! 1 string",
+        "PersistentVolumeClaimVolumeSource": "claimName! 1 string; readOnly 2 bool",
+        "PhotonPersistentDiskVolumeSource": "fsType 2 string; pdID! 1 string",
+        "PortworxVolumeSource": "fsType 2 string; readOnly 3 bool; volumeID! 1 string",
+        "ProjectedVolumeSource": "defaultMode? 2 int; defaultUser? 3 int; sources 1 [VolumeProjection]",
         "VolumeProjection": """
-            clusterTrustBundle ClusterTrustBundleProjection; configMap ConfigMapProjection;
-            downwardAPI DownwardAPIProjection; podCertificate PodCertificateProjection;
-            secret SecretProjection; serviceAccountToken ServiceAccountTokenProjection
+            clusterTrustBundle 5 ClusterTrustBundleProjection; configMap 3 ConfigMapProjection;
+            downwardAPI 2 DownwardAPIProjection; podCertificate 6 PodCertificateProjection;
+            secret 1 SecretProjection; serviceAccountToken 4 ServiceAccountTokenProjection
         """,
         "ClusterTrustBundleProjection": """
-            labelSelector LabelSelector; name string; optional bool; path! string; signerName string;
-            user int
+            labelSelector 3 LabelSelector; name? 1 string; optional? 5 bool; path! 4 string;
+            signerName? 2 string; user? 6 int
         """,
-        "ConfigMapProjection": "items [KeyToPath]; name string; optional bool",
-        "DownwardAPIProjection": "items [DownwardAPIVolumeFile]",
+        "ConfigMapProjection": "items 2 [KeyToPath]; name 1.1 string; optional? 4 bool",
+        "DownwardAPIProjection": "items 1 [DownwardAPIVolumeFile]",
         "PodCertificateProjection": """
-            certificateChainPath string; credentialBundlePath string; keyPath string; keyType! string;
-            maxExpirationSeconds int; signerName! string; user int; userAnnotations {string}
+            certificateChainPath 6 string; credentialBundlePath 4 string; keyPath 5 string; keyType! 2 string;
+            maxExpirationSeconds? 3 int; signerName! 1 string; user? 8 int; userAnnotations 7 {string}
         """,
-        "SecretProjection": "items [KeyToPath]; name string; optional bool",
-        "ServiceAccountTokenProjection": "audience string; expirationSeconds long; path! string; user int",
+        "SecretProjection": "items 2 [KeyToPath]; name 1.1 string; optional? 4 bool",
+        "ServiceAccountTokenProjection": """
+            audience 1 string; expirationSeconds? 2 long; path! 3 string; user? 4 int
+        """,
         "QuobyteVolumeSource": """
-            group string; readOnly bool; registry! string; tenant string; user string; volume! string
+            group 5 string; readOnly 3 bool; registry! 1 string; tenant 6 string; user 4 string;
+            volume! 2 string
         """,
         "RBDVolumeSource": """
-            fsType string; image! string; keyring string; monitors! [string]; pool string;
-            readOnly bool; secretRef LocalObjectReference; user string
+            fsType 3 string; image! 2 string; keyring 6 string; monitors! 1 [string]; pool 4 string;
+            readOnly 8 bool; secretRef 7 LocalObjectReference; user 5 string
         """,
         "ScaleIOVolumeSource": """
-            fsType string; gateway! string; protectionDomain string; readOnly bool;
-            secretRef! LocalObjectReference; sslEnabled bool; storageMode string; storagePool string;
-            system! string; volumeName string
+            fsType 9 string; gateway! 1 string; protectionDomain 5 string; readOnly 10 bool;
+            secretRef! 3 LocalObjectReference; sslEnabled 4 bool; storageMode 7 string; storagePool 6 string;
+            system! 2 string; volumeName 8 string
         """,
         "SecretVolumeSource": """
-            defaultMode int; defaultUser int; items [KeyToPath]; optional bool; secretName string
+            defaultMode? 3 int; defaultUser? 5 int; items 2 [KeyToPath]; optional? 4 bool; secretName 1 string
         """,
         "StorageOSVolumeSource": """
-            fsType string; readOnly bool; secretRef LocalObjectReference; volumeName string;
-            volumeNamespace string
+            fsType 3 string; readOnly 4 bool; secretRef 5 LocalObjectReference; volumeName 1 string;
+            volumeNamespace 2 string
         """,
         "VsphereVirtualDiskVolumeSource": """
-            fsType string; storagePolicyID string; storagePolicyName string; volumePath! string
+            fsType 2 string; storagePolicyID 4 string; storagePolicyName 3 string; volumePath! 1 string
         """,
         "PersistentVolumeClaim": """
-            object; spec PersistentVolumeClaimSpec; status PersistentVolumeClaimStatus
+            object; spec 2 PersistentVolumeClaimSpec; status 3 PersistentVolumeClaimStatus
         """,
         "PersistentVolumeClaimStatus": """
-            accessModes [string]; allocatedResourceStatuses {string}; allocatedResources {quantity};
-            capacity {quantity}; conditions [PersistentVolumeClaimCondition] by type;
-            currentVolumeAttributesClassName string; modifyVolumeStatus ModifyVolumeStatus; phase string
+            accessModes 2 [string]; allocatedResourceStatuses 7 {string}; allocatedResources 5 {quantity};
+            capacity 3 {quantity}; conditions 4 [PersistentVolumeClaimCondition] by type;
+            currentVolumeAttributesClassName? 8 string; modifyVolumeStatus 9 ModifyVolumeStatus;
+            phase 1 string
         """,
         "PersistentVolumeClaimCondition": """
-            lastProbeTime time; lastTransitionTime time; message string; reason string; status! string;
-            type! string
+            lastProbeTime 3 time; lastTransitionTime 4 time; message 6 string; reason 5 string;
+            status! 2 string; type! 1 string
         """,
-        "ModifyVolumeStatus": "status! string; targetVolumeAttributesClassName string",
+        "ModifyVolumeStatus": "status! 2 string; targetVolumeAttributesClassName 1 string",
     },
 }

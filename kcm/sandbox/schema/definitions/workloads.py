@@ -1,7 +1,7 @@
 """Fields of the groups apps and batch.
 
 Data in the language of `kcm.sandbox.schema.fields`: OpenAPI package, type, fields. Facts of the
-Kubernetes API (names, types, list keys), no prose.
+Kubernetes API (names, field numbers, types, list keys), no prose.
 """
 
 from __future__ import annotations
@@ -10,97 +10,101 @@ from collections.abc import Mapping
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
     "io.k8s.api.apps.v1": {
-        "Deployment": "object; spec! DeploymentSpec; status DeploymentStatus",
+        "Deployment": "object; spec! 2 DeploymentSpec; status 3 DeploymentStatus",
         "DeploymentSpec": """
-            minReadySeconds int; paused bool; progressDeadlineSeconds int; replicas int;
-            revisionHistoryLimit int; selector! LabelSelector; strategy DeploymentStrategy retainKeys;
-            template! PodTemplateSpec
+            minReadySeconds 5 int; paused 7 bool; progressDeadlineSeconds? 9 int; replicas? 1 int;
+            revisionHistoryLimit? 6 int; selector! 2 LabelSelector; strategy 4 DeploymentStrategy retainKeys;
+            template! 3 PodTemplateSpec
         """,
-        "DeploymentStrategy": "rollingUpdate RollingUpdateDeployment; type string",
-        "RollingUpdateDeployment": "maxSurge intOrString; maxUnavailable intOrString",
+        "DeploymentStrategy": "rollingUpdate 2 RollingUpdateDeployment; type 1 string",
+        "RollingUpdateDeployment": "maxSurge? 2 intOrString; maxUnavailable? 1 intOrString",
         "DeploymentStatus": """
-            availableReplicas int; collisionCount int; conditions [DeploymentCondition] by type;
-            observedGeneration long; readyReplicas int; replicas int; terminatingReplicas int;
-            unavailableReplicas int; updatedReplicas int
+            availableReplicas 4 int; collisionCount? 8 int; conditions 6 [DeploymentCondition] by type;
+            observedGeneration 1 long; readyReplicas 7 int; replicas 2 int; terminatingReplicas? 9 int;
+            unavailableReplicas 5 int; updatedReplicas 3 int
         """,
         "DeploymentCondition": """
-            lastTransitionTime time; lastUpdateTime time; message string; reason string; status string;
-            type string
+            lastTransitionTime 7 time; lastUpdateTime 6 time; message 5 string; reason 4 string;
+            status 2 string; type 1 string
         """,
-        "ReplicaSet": "object; spec! ReplicaSetSpec; status ReplicaSetStatus",
+        "ReplicaSet": "object; spec! 2 ReplicaSetSpec; status 3 ReplicaSetStatus",
         "ReplicaSetSpec": """
-            minReadySeconds int; replicas int; selector! LabelSelector; template PodTemplateSpec
+            minReadySeconds 4 int; replicas? 1 int; selector! 2 LabelSelector; template 3 PodTemplateSpec
         """,
         "ReplicaSetStatus": """
-            availableReplicas int; conditions [ReplicaSetCondition] by type; fullyLabeledReplicas int;
-            observedGeneration long; readyReplicas int; replicas! int; terminatingReplicas int
+            availableReplicas 5 int; conditions 6 [ReplicaSetCondition] by type; fullyLabeledReplicas 2 int;
+            observedGeneration 3 long; readyReplicas 4 int; replicas! 1 int; terminatingReplicas? 7 int
         """,
         "ReplicaSetCondition": """
-            lastTransitionTime time; message string; reason string; status string; type string
+            lastTransitionTime 3 time; message 5 string; reason 4 string; status 2 string; type 1 string
         """,
-        "StatefulSet": "object; spec! StatefulSetSpec; status StatefulSetStatus",
+        "StatefulSet": "object; spec! 2 StatefulSetSpec; status 3 StatefulSetStatus",
         "StatefulSetSpec": """
-            minReadySeconds int; ordinals StatefulSetOrdinals;
-            persistentVolumeClaimRetentionPolicy StatefulSetPersistentVolumeClaimRetentionPolicy;
-            podManagementPolicy string; replicas int; revisionHistoryLimit int; selector! LabelSelector;
-            serviceName string; template! PodTemplateSpec; updateStrategy StatefulSetUpdateStrategy;
-            volumeClaimTemplates [PersistentVolumeClaim]
+            minReadySeconds 9 int; ordinals 11 StatefulSetOrdinals;
+            persistentVolumeClaimRetentionPolicy 10 StatefulSetPersistentVolumeClaimRetentionPolicy;
+            podManagementPolicy 6 string; replicas? 1 int; revisionHistoryLimit? 8 int;
+            selector! 2 LabelSelector; serviceName 5 string; template! 3 PodTemplateSpec;
+            updateStrategy 7 StatefulSetUpdateStrategy; volumeClaimTemplates 4 [PersistentVolumeClaim]
         """,
-        "StatefulSetOrdinals": "start int",
-        "StatefulSetPersistentVolumeClaimRetentionPolicy": "whenDeleted string; whenScaled string",
-        "StatefulSetUpdateStrategy": "rollingUpdate RollingUpdateStatefulSetStrategy; type string",
-        "RollingUpdateStatefulSetStrategy": "maxUnavailable intOrString; partition int",
+        "StatefulSetOrdinals": "start 1 int",
+        "StatefulSetPersistentVolumeClaimRetentionPolicy": "whenDeleted 1 string; whenScaled 2 string",
+        "StatefulSetUpdateStrategy": "rollingUpdate 2 RollingUpdateStatefulSetStrategy; type 1 string",
+        "RollingUpdateStatefulSetStrategy": "maxUnavailable? 2 intOrString; partition? 1 int",
         "StatefulSetStatus": """
-            availableReplicas int; collisionCount int; conditions [StatefulSetCondition] by type;
-            currentReplicas int; currentRevision string; observedGeneration long; readyReplicas int;
-            replicas! int; updateRevision string; updatedReplicas int
+            availableReplicas 11 int; collisionCount? 9 int; conditions 10 [StatefulSetCondition] by type;
+            currentReplicas 4 int; currentRevision 6 string; observedGeneration 1 long; readyReplicas 3 int;
+            replicas! 2 int; updateRevision 7 string; updatedReplicas 5 int
         """,
         "StatefulSetCondition": """
-            lastTransitionTime time; message string; reason string; status string; type string
+            lastTransitionTime 3 time; message 5 string; reason 4 string; status 2 string; type 1 string
         """,
-        "DaemonSet": "object; spec! DaemonSetSpec; status DaemonSetStatus",
+        "DaemonSet": "object; spec! 2 DaemonSetSpec; status 3 DaemonSetStatus",
         "DaemonSetSpec": """
-            minReadySeconds int; revisionHistoryLimit int; selector! LabelSelector;
-            template! PodTemplateSpec; updateStrategy DaemonSetUpdateStrategy
+            minReadySeconds 4 int; revisionHistoryLimit? 6 int; selector! 1 LabelSelector;
+            template! 2 PodTemplateSpec; updateStrategy 3 DaemonSetUpdateStrategy
         """,
-        "DaemonSetUpdateStrategy": "rollingUpdate RollingUpdateDaemonSet; type string",
-        "RollingUpdateDaemonSet": "maxSurge intOrString; maxUnavailable intOrString",
+        "DaemonSetUpdateStrategy": "rollingUpdate 2 RollingUpdateDaemonSet; type 1 string",
+        "RollingUpdateDaemonSet": "maxSurge? 2 intOrString; maxUnavailable? 1 intOrString",
         "DaemonSetStatus": """
-            collisionCount int; conditions [DaemonSetCondition] by type; currentNumberScheduled! int;
-            desiredNumberScheduled! int; numberAvailable int; numberMisscheduled! int; numberReady! int;
-            numberUnavailable int; observedGeneration long; updatedNumberScheduled int
+            collisionCount? 9 int; conditions 10 [DaemonSetCondition] by type; currentNumberScheduled! 1 int;
+            desiredNumberScheduled! 3 int; numberAvailable 7 int; numberMisscheduled! 2 int;
+            numberReady! 4 int; numberUnavailable 8 int; observedGeneration 5 long;
+            updatedNumberScheduled 6 int
         """,
         "DaemonSetCondition": """
-            lastTransitionTime time; message string; reason string; status string; type string
+            lastTransitionTime 3 time; message 5 string; reason 4 string; status 2 string; type 1 string
         """,
     },
     "io.k8s.api.batch.v1": {
-        "Job": "object; spec JobSpec; status JobStatus",
+        "Job": "object; spec 2 JobSpec; status 3 JobStatus",
         "JobSpec": """
-            activeDeadlineSeconds long; backoffLimit int; backoffLimitPerIndex int;
-            completionMode string; completions int; managedBy string; manualSelector bool;
-            maxFailedIndexes int; parallelism int; podFailurePolicy PodFailurePolicy;
-            podReplacementPolicy string; selector LabelSelector; successPolicy SuccessPolicy;
-            suspend bool; template! PodTemplateSpec; ttlSecondsAfterFinished int
+            activeDeadlineSeconds? 3 long; backoffLimit? 7 int; backoffLimitPerIndex? 12 int;
+            completionMode? 9 string; completions? 2 int; managedBy? 15 string; manualSelector? 5 bool;
+            maxFailedIndexes? 13 int; parallelism? 1 int; podFailurePolicy 11 PodFailurePolicy;
+            podReplacementPolicy? 14 string; selector 4 LabelSelector; successPolicy 16 SuccessPolicy;
+            suspend? 10 bool; template! 6 PodTemplateSpec; ttlSecondsAfterFinished? 8 int
         """,
-        "PodFailurePolicy": "rules! [PodFailurePolicyRule]",
+        "PodFailurePolicy": "rules! 1 [PodFailurePolicyRule]",
         "PodFailurePolicyRule": """
-            action! string; onExitCodes PodFailurePolicyOnExitCodesRequirement;
-            onPodConditions [PodFailurePolicyOnPodConditionsPattern]
+            action! 1 string; onExitCodes 2 PodFailurePolicyOnExitCodesRequirement;
+            onPodConditions 3 [PodFailurePolicyOnPodConditionsPattern]
         """,
-        "PodFailurePolicyOnExitCodesRequirement": "containerName string; operator! string; values! [int]",
-        "PodFailurePolicyOnPodConditionsPattern": "status string; type! string",
-        "SuccessPolicy": "rules! [SuccessPolicyRule]",
-        "SuccessPolicyRule": "succeededCount int; succeededIndexes string",
+        "PodFailurePolicyOnExitCodesRequirement": """
+            containerName? 1 string; operator! 2 string; values! 3 [int]
+        """,
+        "PodFailurePolicyOnPodConditionsPattern": "status 2 string; type! 1 string",
+        "SuccessPolicy": "rules! 1 [SuccessPolicyRule]",
+        "SuccessPolicyRule": "succeededCount? 2 int; succeededIndexes? 1 string",
         "JobStatus": """
-            active int; completedIndexes string; completionTime time; conditions [JobCondition] by type;
-            failed int; failedIndexes string; ready int; startTime time; succeeded int; terminating int;
-            uncountedTerminatedPods UncountedTerminatedPods
+            active 4 int; completedIndexes 7 string; completionTime? 3 time;
+            conditions 1 [JobCondition] by type; failed 6 int; failedIndexes? 10 string; ready? 9 int;
+            startTime? 2 time; succeeded 5 int; terminating? 11 int;
+            uncountedTerminatedPods 8 UncountedTerminatedPods
         """,
         "JobCondition": """
-            lastProbeTime time; lastTransitionTime time; message string; reason string; status! string;
-            type! string
+            lastProbeTime 3 time; lastTransitionTime 4 time; message 6 string; reason 5 string;
+            status! 2 string; type! 1 string
         """,
-        "UncountedTerminatedPods": "failed [string]; succeeded [string]",
+        "UncountedTerminatedPods": "failed 2 [string]; succeeded 1 [string]",
     },
 }
