@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import time
 from typing import Any
 
@@ -21,6 +22,8 @@ from benchmarks.options import Options
 from benchmarks.reporting import Report
 
 PODS = 5000
+# Up and down so often, bare and by kcm, in each repetition; a repetition's number is their median.
+CYCLES = 3
 
 
 async def run(options: Options) -> Report:
@@ -30,10 +33,14 @@ async def run(options: Options) -> Report:
     samples: list[dict[str, float]] = []
     async with cluster(options.kubeconfig) as server:
         for number in range(options.repeat):
-            bare = await _bare(server, size, number)
-            samples.append({**bare, **await _kcm(server, options, number)})
+            bare = [await _bare(server, size, f"bare-{number}-{cycle}") for cycle in range(CYCLES)]
+            samples.append({**_medians(bare), **_medians(await _kcm(server, options, number))})
     _tell(report, samples)
     return report
+
+
+def _medians(samples: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(sample[key] for sample in samples) for key in samples[0]}
 
 
 def _tell(report: Report, samples: list[dict[str, float]]) -> None:
@@ -55,10 +62,10 @@ def _tell(report: Report, samples: list[dict[str, float]]) -> None:
         )
 
 
-async def _bare(server: Cluster, size: int, run: int) -> dict[str, float]:
-    owner = await server.ask("POST", server.replica_sets, replica_set(f"bare-{run}", 0))
+async def _bare(server: Cluster, size: int, name: str) -> dict[str, float]:
+    owner = await server.ask("POST", server.replica_sets, replica_set(name, 0))
     posts = [
-        ("POST", server.pods, pod_body(owner, f"bare-{run}-{number:05}", controlled=False))
+        ("POST", server.pods, pod_body(owner, f"{name}-{number:05}", controlled=False))
         for number in range(size)
     ]
     seen = Tally()
@@ -91,18 +98,22 @@ def _delete_options(metadata: dict[str, Any]) -> bytes:
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
-async def _kcm(server: Cluster, options: Options, run: int) -> dict[str, float]:
+async def _kcm(server: Cluster, options: Options, run: int) -> list[dict[str, float]]:
     size, name = options.scaled(PODS), f"scaled-{run}"
     await server.ask("POST", server.replica_sets, replica_set(name, 0))
+    cycles = []
     async with manager(server) as kcm:
         await kcm.leading()
         await kcm.tree.quiet(options.pause)
         seen = Tally()
         async with server.watching(server.pods, seen.note):
-            up = await _scale(server, kcm, seen, name, size, "up")
-            await kcm.tree.quiet(options.pause)
-            down = await _scale(server, kcm, seen, name, size, "down")
-    return {**up, **down}
+            for _ in range(CYCLES):
+                up = await _scale(server, kcm, seen, name, size, "up")
+                await kcm.tree.quiet(options.pause)
+                down = await _scale(server, kcm, seen, name, size, "down")
+                await kcm.tree.quiet(options.pause)
+                cycles.append({**up, **down})
+    return cycles
 
 
 async def _scale(
