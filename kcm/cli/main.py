@@ -10,11 +10,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from kcm import __version__
 from kcm.base.errors import ConfigurationError
 
 BAD_CONFIGURATION = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where to read more."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(BAD_CONFIGURATION)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kcm", description="A Kubernetes controller manager in Python.", allow_abbrev=False
-    )
+    parser = _Parser(prog="kcm", description="A Kubernetes controller manager in Python.", allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the controllers against a cluster", allow_abbrev=False)

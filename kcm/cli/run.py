@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         # A process edge: one line instead of a traceback of groups of groups.
         cause = _first(error)
         if isinstance(cause, ConfigurationError):
-            raise cause from None
+            raise _placed(cause, options) from None
         log.error("failed", error=repr(cause))
         return FAILED
     finally:
@@ -101,6 +101,8 @@ def configured(options: argparse.Namespace) -> Configuration:
         format=options.log_format or configuration.logging.format,
     )
     whole = replace(configuration, client=client, serving=serving, logging=log)
+    if client.master and not client.master.startswith(("https://", "http://")) and options.master is not None:
+        raise ConfigurationError("--master", "", f"{client.master[:64]!r} is no http or https URL")
     check_rules(whole, options.config or "flags")
     return whole
 
@@ -135,6 +137,15 @@ async def _live(configuration: Configuration, controllers: dict[str, str]) -> No
 
 def _connect(source: CredentialSource, connections: int) -> HttpTransport:
     return HttpTransport(source, connections=connections)
+
+
+def _placed(error: ConfigurationError, options: argparse.Namespace) -> ConfigurationError:
+    """Return the error with the name of the flag or file that the configuration came from."""
+    if error.key == "serving.port" and options.port is not None:
+        return ConfigurationError("--port", "", error.reason)
+    if error.where == "configuration" and options.config:
+        return ConfigurationError(options.config, error.key, error.reason)
+    return error
 
 
 def _first(error: BaseException) -> BaseException:

@@ -72,8 +72,13 @@ class ProcessHandle:
         asyncio.get_running_loop().add_reader(process.sentinel, self._reap)
 
     def kill(self) -> None:
-        if not self._exited.is_set():
+        if self._exited.is_set():
+            return
+        try:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            # The fork server has reaped it; the sentinel will tell us in a moment.
+            pass
 
     async def ended(self) -> str:
         await self._exited.wait()

@@ -1,0 +1,44 @@
+"""Daemons and observed sandboxes that end with their test."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+# The tests share `daemons.py`; there is no package here to import it from.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from daemons import QUICK, DaemonProcess, Server
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Start observed sandboxes that end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port=0):
+            server = Server(tmp_path, port)
+            stack.callback(server.kill)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def server(start_server):
+    """One observed sandbox."""
+    return start_server()
+
+
+@pytest.fixture
+def start_daemon(tmp_path):
+    """Start daemons that end with the test: start(url, *flags, config=mapping)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(url, *flags, config=None):
+            daemon = DaemonProcess(tmp_path, url, *flags, config=QUICK if config is None else config)
+            stack.callback(daemon.end)
+            return daemon
+
+        yield start
