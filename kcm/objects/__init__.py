@@ -6,6 +6,7 @@ object is decoded. Parts that must travel whole (a pod template's spec) are raw 
 
 from kcm.objects.conditions import Condition
 from kcm.objects.configmaps import ConfigMap
+from kcm.objects.deployments import Deployment, DeploymentCondition, PodTrace, WholeReplicaSet
 from kcm.objects.events import ObjectReference
 from kcm.objects.metadata import Metadata, ObjectMeta, OwnerReference
 from kcm.objects.namespaces import Namespace
@@ -19,6 +20,8 @@ from kcm.objects.versions import at_least, newer
 __all__ = [
     "Condition",
     "ConfigMap",
+    "Deployment",
+    "DeploymentCondition",
     "Key",
     "LabelSelector",
     "Metadata",
@@ -30,11 +33,13 @@ __all__ = [
     "OwnerReference",
     "Pod",
     "PodTemplate",
+    "PodTrace",
     "ReplicaSet",
     "Resource",
     "ResourceType",
     "Selector",
     "Spec",
+    "WholeReplicaSet",
     "at_least",
     "controller_of",
     "newer",

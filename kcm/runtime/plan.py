@@ -132,13 +132,22 @@ class Plan(msgspec.Struct, frozen=True):
 
     @staticmethod
     def patch_status(
-        seen: Resource[Any], changes: Mapping[str, Any], *, because: str, kind: PatchKind = "merge"
+        seen: Resource[Any],
+        changes: Mapping[str, Any],
+        *,
+        because: str,
+        kind: PatchKind = "merge",
+        annotations: Mapping[str, str | None] | None = None,
     ) -> Plan:
         """Plan to change `seen`'s status; it fails if anything else changed the object since.
 
-        `changes` is the content of `status`.
+        `changes` is the content of `status`. `annotations` ride along, where a type keeps what
+        its controller found there without counting a new generation (reference: workloads 2.11).
         """
-        return Plan((Patch(target_of(seen), {"status": changes}, because, kind, "status", True),))
+        body: dict[str, Any] = {"status": changes}
+        if annotations:
+            body["metadata"] = {"annotations": annotations}
+        return Plan((Patch(target_of(seen), body, because, kind, "status", True),))
 
     @staticmethod
     def delete(seen: Resource[Any], *, because: str) -> Plan:

@@ -31,6 +31,7 @@ from kcm.testing.virtual import VirtualClock
 Json = dict[str, Any]
 
 REPLICASET = {"replicaset": "controllers.replicaset:ReplicaSetController"}
+WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentController"}
 
 
 class Daemon:
@@ -196,3 +197,8 @@ def replica_set(name: str, replicas: int, **spec: Any) -> Json:
             **spec,
         },
     }
+
+
+def deployment(name: str, replicas: int, **spec: Any) -> Json:
+    """Return a Deployment of pods that are labelled app=<name>."""
+    return {**replica_set(name, replicas, **spec), "kind": "Deployment"}
