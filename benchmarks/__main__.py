@@ -14,7 +14,7 @@ import sys
 
 import uvloop
 
-from benchmarks import client_post, cold_start, failover, queue, react, scale
+from benchmarks import cache, client_post, cold_start, failover, queue, react, scale
 from benchmarks.options import Options
 
 BENCHMARKS = {
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "react": react.run,
     "failover": failover.run,
     "client_post": client_post.run,
+    "cache": cache.run,
     "queue": queue.run,
 }
 

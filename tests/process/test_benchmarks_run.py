@@ -14,6 +14,7 @@ KEYS = {
     "react": {"p50_ms", "p99_ms"},
     "failover": {"sigterm_s", "sigkill_s"},
     "client_post": {"transport_cpu_ms", "apiclient_cpu_ms", "aiohttp_cpu_ms"},
+    "cache": {"store_cpu_us", "replica_bytes"},
     "queue": {"add_us", "get_done_us"},
 }
 

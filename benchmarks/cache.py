@@ -2,14 +2,13 @@
 
 Synthetic pods of about 1.8 KB go, as watch lines, through compaction, store and feed, and then
 through a host's frame decoder into a replica with its indexes, all in this process and without
-a network. Prints a table and one JSON line. Usage: cache_cold_start.py [PODS]
+a network.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from benchmarks.options import Options
+from benchmarks.reporting import Report
 from kcm.base.clock import SystemClock
 from kcm.cache.changes import Change
 from kcm.cache.channel import Unpacker, pack
@@ -30,6 +31,7 @@ from kcm.objects import Pod
 
 T = TypeVar("T")
 
+PODS = 30_000
 SETS = 300
 NAMESPACES = 10
 BATCH = 280  # about as many lines as come with one read of half a MiB
@@ -158,8 +160,9 @@ def weighed(work: Callable[[], T], count: int) -> tuple[T, float]:
     return made, grown / count
 
 
-def main(count: int) -> None:
-    """Measure with `count` pods."""
+async def run(options: Options) -> Report:
+    """Measure each stage."""
+    count = options.scaled(PODS)
     lines = [
         json.dumps({"type": "ADDED", "object": pod(n)}, separators=(",", ":")).encode() for n in range(count)
     ]
@@ -168,22 +171,12 @@ def main(count: int) -> None:
     _, replica_ms = timed(lambda: fill_replica(frames))
     _, store_bytes = weighed(lambda: fill_store(lines), count)
     _, replica_bytes = weighed(lambda: fill_replica(frames), count)
-    payload = sum(map(len, store.bodies.values())) / count
-    result = {
-        "benchmark": "cache_cold_start",
-        "pods": count,
-        "line_bytes": round(sum(map(len, lines)) / count),
-        "store_cpu_ms": round(store_ms, 1),
-        "feed_cpu_ms": round(feed_ms, 1),
-        "replica_cpu_ms": round(replica_ms, 1),
-        "compact_bytes_per_pod": round(payload),
-        "store_bytes_per_pod": round(store_bytes),
-        "replica_bytes_per_pod": round(replica_bytes),
-    }
-    for name, value in result.items():
-        print(f"{name:24} {value}")
-    print(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30_000)
+    report = Report("cache", "cache: from watch lines to a host's replica", facts={"pods": count})
+    report.facts["lineBytes"] = round(sum(map(len, lines)) / count)
+    report.add("store_cpu_us", "compaction and store, CPU", store_ms * 1000 / count, "us/pod")
+    report.add("feed_cpu_us", "feed to one host, CPU", feed_ms * 1000 / count, "us/pod")
+    report.add("replica_cpu_us", "a host's replica and indexes, CPU", replica_ms * 1000 / count, "us/pod")
+    report.add("compact_bytes", "compact object", sum(map(len, store.bodies.values())) / count, "bytes")
+    report.add("store_bytes", "store in the manager", store_bytes, "bytes")
+    report.add("replica_bytes", "replica in a host", replica_bytes, "bytes")
+    return report
