@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from kcm.testing.virtual import run
 from kcm.testing.world import Json, World
 
 FOLDER = Path(__file__).parents[2] / "examples" / "01_namespace_team"
+PAPER = Path(__file__).parents[2] / "docs" / "controllers.md"
 CONTROLLER = {"namespace-team": "namespace_team:NamespaceTeamController"}
 MAPS = "/api/v1/namespaces/shop/configmaps"
 SHOP = "/api/v1/namespaces/shop"
@@ -102,3 +104,28 @@ def test_the_decision_is_a_call(example: Any) -> None:
     assert create.object.key == ("shop", "team")
     right = ConfigMap(metadata=create.object.metadata, data={"team": "checkout"})
     assert not example.decide(example.Seen(namespace, right))
+
+
+@pytest.mark.usefixtures("example")
+def test_the_test_that_the_paper_shows_passes() -> None:
+    (shown,) = (block for block in python_blocks() if "def test_" in block)
+    names: dict[str, Any] = {}
+    exec(shown, names)  # our own paper
+    names["test_a_labelled_namespace_gets_its_config_map"]()
+
+
+def test_the_paper_shows_the_example_as_it_is() -> None:
+    source = squeezed((FOLDER / "namespace_team.py").read_text(encoding="utf-8"))
+    (shown,) = (block for block in python_blocks() if "class NamespaceTeamController" in block)
+    for part in re.split(r"\n\n+", shown.strip()):
+        assert squeezed(part) in source
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAPER.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def squeezed(code: str) -> str:
+    """Return the code without docstrings and blank lines."""
+    lines = (line for line in code.splitlines() if line.strip() and not line.strip().startswith('"""'))
+    return "\n".join(lines)
