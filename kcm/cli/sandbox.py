@@ -87,7 +87,7 @@ class _Together:
             ready = await self._ready
             try:
                 if self._options.no_manager:
-                    print(_banner(ready, 0), flush=True)
+                    print(_banner(ready, 0, alone=True), flush=True)
                     await self._asked.wait()
                 else:
                     await self._with_manager(ready)
@@ -130,13 +130,17 @@ class _Together:
         self._asked.set()
 
 
-def _banner(ready: Ready, manager_port: int) -> str:
+def _banner(ready: Ready, manager_port: int, *, alone: bool = False) -> str:
     manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
+    start = (
+        f"  kcm run --kubeconfig {ready.kubeconfig}  # a manager, in a terminal of its own\n" if alone else ""
+    )
     sample = SAMPLE if SAMPLE.exists() else Path("replicaset.yaml")
     return (
         f"kcm sandbox is ready: API server {ready.url}, {ready.nodes} nodes"
         f"{manager}\n"
         "For development and tests only: nothing is kept when it ends. Ctrl-C ends it.\n\n"
+        f"{start}"
         f"  export KUBECONFIG={ready.kubeconfig}\n"
         f"  kubectl apply -f {sample}\n"
         "  kubectl get pods -w\n"
