@@ -35,9 +35,14 @@ FAREWELL_SECONDS = 1.0
 log = logging.logger("host")
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that made it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run_host(feed: socket.socket) -> None:
     """Live as a host on one end of a socket pair, until told to stop."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() == 1:
         # The parent died before the signal was asked for: nobody would ever end this process.
         os._exit(1)

@@ -214,6 +214,7 @@ class Manager:
             launcher,
             self._informers,
             self._exposition,
+            self._metrics,
             self._credentials.want_newer,
             self._clock,
         )

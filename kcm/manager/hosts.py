@@ -43,6 +43,7 @@ from kcm.manager.informers import Informers, Subscription
 from kcm.manager.launcher import HostHandle, HostLauncher
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
 
 decode_to_manager = msgspec.json.Decoder(ToManager).decode
 encode = msgspec.json.encode
@@ -60,6 +61,7 @@ class HostSupervisor:
         launcher: HostLauncher,
         informers: Informers,
         exposition: Exposition,
+        metrics: Metrics,
         need_credentials: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -78,6 +80,9 @@ class HostSupervisor:
         self._launcher = launcher
         self._informers = informers
         self._exposition = exposition
+        self._restarts = metrics.counter(
+            "kcm_host_restarts_total", "Ends of a host that nobody asked for.", ("host",)
+        ).labels(name)
         self._need_credentials = need_credentials
         self._clock = clock
         self._log = logger("manager.hosts").bind(host=name)
@@ -315,7 +320,11 @@ class HostSupervisor:
         expected = isinstance(self.state, life.Stopping | life.Demoted | life.Refused)
         # What a host wrote last is only known for sure when it has stopped as asked.
         self.vouches = self.vouches and self._stopped
-        (self._log.info if expected else self._log.error)("host ended", pid=self.pid, how=how)
+        if expected:
+            self._log.info("host ended", pid=self.pid, how=how)
+        else:
+            self._log.error("host ended", pid=self.pid, how=how)
+            self._restarts.inc()
         for subscription in self._subscriptions:
             self._informers.unsubscribe(subscription)
         self._subscriptions = []

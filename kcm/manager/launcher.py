@@ -100,7 +100,7 @@ class ProcessLauncher:
 
     def __init__(self) -> None:
         self._context = multiprocess.get_context("forkserver")
-        self._context.set_forkserver_preload(["kcm.host.process"])
+        self._context.set_forkserver_preload(["kcm.host.preload"])
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
         ours, theirs = socket.socketpair()

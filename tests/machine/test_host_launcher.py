@@ -16,7 +16,7 @@ def test_killing_a_host_that_ended_a_moment_ago_is_harmless() -> None:
     async def play() -> None:
         sentinel, end = os.pipe()
         child = await asyncio.to_thread(
-            subprocess.Popen, [sys.executable, "-c", "input()"], stdin=subprocess.PIPE
+            subprocess.Popen, [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
         )
         process = SimpleNamespace(pid=child.pid, sentinel=sentinel, join=lambda: None, exitcode=0)
         handle = ProcessHandle(process, MemoryChannel())

@@ -4,6 +4,7 @@ A file in the directory of the settings says what to do next; it is used up by d
 the host that is started after that is well.
 """
 
+import asyncio
 import gc
 import os
 import time
@@ -65,3 +66,13 @@ class Dying(Quiet):
 
     def __init__(self, settings=None):
         os._exit(7)
+
+
+class Slow(Quiet):
+    """Takes its time, and does not let itself be hurried."""
+
+    name = "slow"
+
+    async def reconcile(self, ctx, seen):
+        await asyncio.sleep(60)
+        return Done()
