@@ -115,6 +115,11 @@ class Dispatcher:
             self._metrics.ended("error")
             self._log.error("reconcile timed out", key=str(key), after=self._timeout)
             self._queue.add_rate_limited(key)
+        except asyncio.CancelledError as error:
+            if _is_told_to_end():
+                raise
+            # A controller that waited for something cancelled would end this worker without a word.
+            self._failed(key, error)
         except Exception as error:  # noqa: BLE001 - the dispatcher: the one place that decides about failures
             self._failed(key, error)
         else:
@@ -136,11 +141,11 @@ class Dispatcher:
         begun = self._clock.monotonic()
         seen = self._controller.observe(self._cache, key)
         cost = self._clock.monotonic() - begun
+        if seen is None:
+            return Done()
         if cost > CHEAP_SECONDS:
             # Thousands of pods that become ready one by one must not each cost a look at all of them.
             self._rests[key] = begun + min(LONGEST_REST, cost * REST_FACTOR)
-        if seen is None:
-            return Done()
         return await self._controller.reconcile(context, seen)
 
     def _succeeded(self, key: Key, result: Result) -> None:
@@ -162,9 +167,10 @@ class Dispatcher:
                 self._queue.add_rate_limited(key)
                 self._metrics.ended("requeue")
 
-    def _failed(self, key: Key, error: Exception) -> None:
+    def _failed(self, key: Key, error: BaseException) -> None:
         match error:
             case TerminalError():
+                self._queue.forget(key)
                 self._metrics.ended("error", terminal=True)
                 self._log.error("reconcile failed for good", key=str(key), error=str(error))
                 return
@@ -187,3 +193,9 @@ class Dispatcher:
                 self._log.error("reconcile raised", key=str(key), error=repr(error), traceback=trace)
                 self._queue.add_rate_limited(key)
         self._metrics.ended("error")
+
+
+def _is_told_to_end() -> bool:
+    """Say whether this worker itself is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

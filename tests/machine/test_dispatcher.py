@@ -117,6 +117,13 @@ async def done(ctx: Context) -> Result:
     return Done()
 
 
+async def cancels_itself(ctx: Context) -> Result:
+    given_up = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    await given_up
+    return Done()
+
+
 def returns(result: Result) -> Step:
     async def step(ctx: Context) -> Result:
         return result
@@ -162,6 +169,7 @@ def status(code: int) -> Status:
         pytest.param(raises(NotSent("refused")), [0.0, 1.0], id="an absent server"),
         pytest.param(raises(Fenced("late")), [0.0, 1.0], id="behind the fence"),
         pytest.param(raises(ZeroDivisionError()), [0.0, 1.0], id="a bug is one key's problem"),
+        pytest.param(cancels_itself, [0.0, 1.0], id="a cancelled future of its own is a bug like any other"),
         pytest.param(hangs, [0.0, 31.0], id="a reconcile that hangs is cut off"),
     ],
 )
@@ -182,6 +190,27 @@ def test_failures_back_off_and_success_forgets_them() -> None:
         return stage.times
 
     assert run(play()) == [0.0, 1.0, 3.0, 7.0, 107.0, 108.0]
+
+
+def test_a_controller_that_is_cancelled_by_its_own_doing_costs_no_worker() -> None:
+    async def play() -> Stage:
+        stage = Stage()
+        await stage.play(*[cancels_itself] * 5)
+        return stage
+
+    stage = run(play())
+    assert stage.times == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0], "two workers would be used up by the second"
+    assert stage.count("controller_runtime_reconcile_panics_total") == 5
+
+
+def test_an_object_that_is_gone_leaves_nothing_behind() -> None:
+    async def play() -> Stage:
+        stage = Stage()
+        await stage.play(raises(NotSent("refused")), raises(TerminalError("never")), cost=0.002)
+        return stage
+
+    stage = run(play())
+    assert stage.queue.failures(KEY) == 0, "a key that is not tried again is not remembered as failing"
 
 
 def test_a_key_whose_write_was_never_answered_waits_until_the_replica_has_caught_up() -> None:
