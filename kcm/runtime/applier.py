@@ -168,21 +168,29 @@ class Applier:
             answer = await self._client.create(resource, new.metadata.namespace, body)
         except AlreadyExists as refusal:
             answer = await self._recognise(new, resource, refusal)
-        except Unanswered:
+        except Unanswered as lost:
             # The name makes the repeat safe: if the first one arrived, this one meets AlreadyExists.
             try:
                 answer = await self._client.create(resource, new.metadata.namespace, body)
             except AlreadyExists as refusal:
                 answer = await self._recognise(new, resource, refusal)
+            except WRITE_FAILURES as error:
+                # However the repeat ended: what became of the first one is still unknown.
+                raise error from lost
         return self._replicas.wrote(resource, answer)
 
     async def _recognise(self, new: Resource[Any], resource: ResourceType, refusal: AlreadyExists) -> bytes:
-        """Return the object that has the name if it is ours and alive; else raise the refusal."""
+        """Return the object that has the name if it is ours and alive; else raise the refusal.
+
+        `Unanswered` when it cannot be looked at: it may well be ours.
+        """
         owner = controller_of(new.metadata)
         try:
             answer = await self._client.get(resource, new.key)
         except NotFound:
             raise refusal from None
+        except (ApiError, TransportError) as error:
+            raise Unanswered(f"{refusal}; whose it is cannot be seen: {error}") from error
         found = _header.decode(answer).metadata
         theirs = controller_of(found)
         if owner is None or theirs is None or theirs.uid != owner.uid or found.deletion_timestamp is not None:

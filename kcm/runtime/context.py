@@ -47,7 +47,12 @@ class Context:
         """Carry out a plan; what failed is in the outcome, nothing is raised for it."""
         if not plan:
             return Outcome()
-        outcome = await self._applier.apply(plan)
+        try:
+            outcome = await self._applier.apply(plan)
+        except BaseException:
+            # Cut off in the middle: any of the writes may have been on its way.
+            self.unsettled.update(filter(None, map(_resource_of, plan.actions)))
+            raise
         for failure in outcome.failed:
             if _may_have_acted(failure.error) and (resource := _resource_of(failure.action)):
                 self.unsettled.add(resource)
@@ -64,8 +69,13 @@ class Context:
 
 
 def _may_have_acted(error: Exception) -> bool:
-    """Say whether the server may have done what it was asked, although it did not say so."""
-    return isinstance(error, Unanswered) or (isinstance(error, ApiError) and error.may_have_acted)
+    """Say whether the server may have done what it was asked, although it did not say so.
+
+    An error `from` an `Unanswered` is that of a repeat: the first try is still in doubt.
+    """
+    if isinstance(error, Unanswered) or isinstance(error.__cause__, Unanswered):
+        return True
+    return isinstance(error, ApiError) and error.may_have_acted
 
 
 def _resource_of(action: Action) -> ResourceType | None:
