@@ -17,8 +17,8 @@ from typing import Any, Self
 import msgspec
 
 from kcm.base.rng import SeededRng
+from kcm.client import transport
 from kcm.client.credentials import Credentials, FixedCredentials
-from kcm.client.transport import Transport
 from kcm.config.schema import Configuration
 from kcm.manager.daemon import Manager
 from kcm.sandbox.api.server import ApiServer
@@ -35,13 +35,14 @@ WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentContr
 
 
 class Daemon:
-    """One manager of the world, with its hosts."""
+    """One manager of the world, with its hosts. `writes` counts those that may crash it."""
 
     def __init__(
         self, manager: Manager, launcher: LoopLauncher, stop: asyncio.Event, task: asyncio.Task[None]
     ) -> None:
         self.manager = manager
         self.launcher = launcher
+        self.writes = 0
         self._stop = stop
         self._task = task
 
@@ -94,25 +95,30 @@ class World:
         *,
         identity: str = "one",
         crash_after: int | None = None,
+        crash_of: str = "",
     ) -> Daemon:
-        """Start a daemon. With `crash_after`, its hosts die behind that many writes (once)."""
-        seen = 0
+        """Start a daemon. With `crash_after`, its hosts die behind that many writes (once).
+
+        `crash_of` names one controller, whose writes alone are counted for that.
+        """
+        daemon: Daemon
         launcher: LoopLauncher
 
-        def after_write(request: object) -> bool:
-            nonlocal seen
-            seen += 1
+        def after_write(request: transport.Request) -> bool:
             self.writes += 1
-            if seen != crash_after:
+            if not dict(request.headers).get("User-Agent", "").endswith(crash_of):
+                return False
+            daemon.writes += 1
+            if daemon.writes != crash_after:
                 return False
             for handle in launcher.handles:
                 handle.kill()
             return True
 
-        def connect(source: object, connections: int) -> Transport:
+        def connect(source: object, connections: int) -> transport.Transport:
             return LoopbackTransport(self.api.handle)
 
-        def connect_host(source: object, connections: int) -> Transport:
+        def connect_host(source: object, connections: int) -> transport.Transport:
             return LoopbackTransport(self.api.handle, after_write)
 
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
@@ -129,7 +135,8 @@ class World:
         stop = asyncio.Event()
         task = self._group.create_task(manager.run(stop))
         self._background.append(task)
-        return Daemon(manager, launcher, stop, task)
+        daemon = Daemon(manager, launcher, stop, task)
+        return daemon
 
     async def call(
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
