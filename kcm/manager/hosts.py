@@ -115,8 +115,7 @@ class HostSupervisor:
             async with asyncio.TaskGroup() as tasks:
                 while not isinstance(self.state, life.Ended):
                     await self._advance(await self._next_input(), tasks)
-                if self._promotion is not None:
-                    self._promotion.cancel()
+                self._call_off_promotion()
         finally:
             if self._handle is not None:
                 self._kill("its supervisor ends")
@@ -131,6 +130,8 @@ class HostSupervisor:
         `handover` is what a predecessor that ended in order wrote last, by resource: having seen
         that is enough to be fresh. None: nobody knows, so ask the server.
         """
+        # A barrier of an earlier term proves nothing about what others wrote since.
+        self._call_off_promotion()
         self._deadline = deadline
         self._handover = handover
         self._inputs.put_nowait(life.Tick())
@@ -144,6 +145,7 @@ class HostSupervisor:
     def stand_down(self) -> None:
         """The Lease is lost: end the workers, come back as a standby."""
         self._deadline = None
+        self._call_off_promotion()
         self._inputs.put_nowait(life.DemotedNow())
 
     def stop(self, grace: float) -> None:
@@ -181,7 +183,8 @@ class HostSupervisor:
         if type(before) is not type(self.state):
             self._log.debug("host state", was=type(before).__name__, now=type(self.state).__name__)
             self._changed.set()
-        if isinstance(self.state, life.Ready) and self._deadline is not None and self._promotion is None:
+        waits_to_lead = isinstance(self.state, life.Ready) and not self._may_write
+        if waits_to_lead and self._deadline is not None and self._promotion is None:
             self._promotion = tasks.create_task(self._promote())
 
     async def _perform(self, output: life.Output, tasks: asyncio.TaskGroup) -> None:
@@ -217,13 +220,11 @@ class HostSupervisor:
 
     async def _promote(self) -> None:
         """Prove that the replicas are fresh, then let the workers work."""
-        try:
-            if self._handover is None:
-                await self._informers.barrier(self._subscriptions)
-            else:
-                await self._informers.reached(self._subscriptions, self._handover)
-        finally:
-            self._promotion = None
+        if self._handover is None:
+            await self._informers.barrier(self._subscriptions)
+        else:
+            await self._informers.reached(self._subscriptions, self._handover)
+        self._promotion = None
         if isinstance(self.state, life.Ready) and self._deadline is not None:
             self._may_write = True
             self._send(Lead(self._deadline))
@@ -231,12 +232,17 @@ class HostSupervisor:
             self._log.info("host leads", epoch=self.epoch)
             self._inputs.put_nowait(life.Promoted())
 
+    def _call_off_promotion(self) -> None:
+        if self._promotion is not None:
+            self._promotion.cancel()
+            self._promotion = None
+
     def _receive(self, epoch: int, payload: bytes, tasks: asyncio.TaskGroup) -> None:
-        if epoch != self.epoch:
+        if epoch != self.epoch or self._killed_because:
             return
         try:
             self._take(decode_to_manager(payload), tasks)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (ValueError, RecursionError) as error:
             self._kill(f"sent what makes no sense: {str(error)[:200]}")
 
     def _take(self, message: ToManager, tasks: asyncio.TaskGroup) -> None:
@@ -270,7 +276,9 @@ class HostSupervisor:
                 self._need_credentials()
             case Barrier(number, resources):
                 if self._barriers >= MOST_BARRIERS:
-                    raise ValueError("too many barriers at once")
+                    # The server is away and keys gave up waiting: each asks again when it is tried again.
+                    self._log.warning("barrier not taken", under_way=self._barriers)
+                    return
                 self._barriers += 1
                 wanted = [s for s in self._subscriptions if s.spec.resource in resources]
                 tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
@@ -332,6 +340,4 @@ class HostSupervisor:
         self._handle = None
         # Nobody knows what the dead one wrote last: its successor has to ask the server.
         self._handover = None
-        if self._promotion is not None:
-            self._promotion.cancel()
-            self._promotion = None
+        self._call_off_promotion()

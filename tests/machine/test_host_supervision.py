@@ -1,0 +1,330 @@
+"""How the manager treats one host: when it lets it write, what it believes, and when it ends it."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from kcm.base.backoff import Backoff
+from kcm.cache.watchspec import WatchSpec
+from kcm.client.credentials import Credentials
+from kcm.host import messages
+from kcm.manager import host_life as life
+from kcm.manager.hosts import MOST_BARRIERS, HostSupervisor
+from kcm.manager.informers import Subscription
+from kcm.manager.leadership import Leadership
+from kcm.objects import Pod
+from kcm.objects.events import ObjectReference
+from kcm.telemetry.exposition import Exposition
+from kcm.telemetry.metrics import Metrics
+from kcm.testing.virtual import VirtualClock, run
+
+PODS = Pod.resource_type()
+
+
+class Handle:
+    """A process that does nothing by itself, and takes `dying` seconds to be reaped."""
+
+    def __init__(self, pid, on_message, dying):
+        self.pid, self.channel, self.congested = pid, self, False
+        self.frames, self.killed = [], False
+        self.told_to_lead = asyncio.Event()
+        self._on_message, self._dying = on_message, dying
+        self._ended = asyncio.get_running_loop().create_future()
+
+    def send(self, payload):
+        self.frames.append(msgspec.json.decode(payload))
+        if self.types()[-1] == "lead":
+            self.told_to_lead.set()
+
+    def when_clear(self, callback):
+        asyncio.get_running_loop().call_soon(callback)
+
+    def close(self):
+        pass
+
+    def says(self, message):
+        self._on_message(message if isinstance(message, bytes) else msgspec.json.encode(message))
+
+    def types(self):
+        return [frame["type"] for frame in self.frames]
+
+    def kill(self):
+        if not self.killed:
+            self.killed = True
+            asyncio.get_running_loop().call_later(self._dying, self.exit, "signal SIGKILL")
+
+    def exit(self, how="exit code 0"):
+        if not self._ended.done():
+            self._ended.set_result(how)
+
+    async def ended(self):
+        return await self._ended
+
+
+class Machine:
+    """Launches handles; its informers pass a barrier when the test says so."""
+
+    def __init__(self, dying=0.0):
+        self.handles, self.dying = [], dying
+        self.barriers, self.reaches = [], []
+
+    async def launch(self, name, on_message, on_lost):
+        self.handles.append(Handle(100 + len(self.handles), on_message, self.dying))
+        return self.handles[-1]
+
+    def subscribe(self, spec, projection, outlet, number):
+        return Subscription(spec, None)
+
+    def unsubscribe(self, subscription):
+        pass
+
+    async def barrier(self, subscriptions):
+        passed = asyncio.get_running_loop().create_future()
+        self.barriers.append(passed)
+        await passed
+
+    async def reached(self, subscriptions, versions):
+        passed = asyncio.get_running_loop().create_future()
+        self.reaches.append((versions, passed))
+        await passed
+
+
+def supervisor(machine):
+    def configure(epoch):
+        return messages.Configure(
+            *("h", epoch, "test", (), Credentials(server="http://x"), 1.0, 1.0, 1, 0.0, "info", "json", 1.0)
+        )
+
+    clock = VirtualClock()
+    settings = life.LifeSettings(30.0, 1e6, Backoff(1.0, 60.0))
+    return HostSupervisor(
+        *("h", ("c",), configure, settings, machine, machine, Exposition(), Metrics(), lambda: None, clock)
+    )
+
+
+def play(scenario, dying=0.0):
+    """Run `scenario(host, machine)` beside the supervisor; return what it returns."""
+
+    async def main():
+        machine = Machine(dying)
+        host = supervisor(machine)
+        supervising = asyncio.create_task(host.run())
+        try:
+            async with asyncio.timeout(10_000):
+                return await scenario(host, machine)
+        finally:
+            supervising.cancel()
+            await asyncio.wait((supervising,))
+
+    return run(main())
+
+
+async def settle():
+    await asyncio.sleep(0.001)
+
+
+async def warm(machine):
+    """Let the newest process declare and fill itself; return it."""
+    await settle()
+    handle = machine.handles[-1]
+    declared = messages.WatchDeclaration(WatchSpec(PODS), msgspec.Raw(b'{"type":"leaf"}'))
+    handle.says(messages.Declare((declared,)))
+    handle.says(messages.Synced())
+    await settle()
+    return handle
+
+
+async def promoted(host, machine):
+    """Bring the newest process to lead until 100."""
+    handle = await warm(machine)
+    host.lead(100.0, None)
+    await settle()
+    machine.barriers[-1].set_result(None)
+    await settle()
+    assert handle.types()[-1] == "lead"
+    return handle
+
+
+def test_a_host_may_not_write_before_the_barrier_of_a_takeover_has_passed():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        host.lead(100.0, None)
+        await asyncio.sleep(5.0)
+        assert "lead" not in handle.types()
+        machine.barriers[0].set_result(None)
+        await settle()
+        assert handle.frames[-1] == {"type": "lead", "deadline": 100.0}
+
+    play(scenario)
+
+
+def test_what_a_predecessor_wrote_last_is_waited_for_instead_of_the_server():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        host.lead(100.0, {str(PODS): "7"})
+        await settle()
+        assert not machine.barriers
+        assert "lead" not in handle.types()
+        versions, passed = machine.reaches[0]
+        assert versions == {str(PODS): "7"}
+        passed.set_result(None)
+        await settle()
+        assert handle.types()[-1] == "lead"
+
+    play(scenario)
+
+
+def test_the_successor_of_a_dead_host_asks_the_server_and_trusts_no_handover():
+    async def scenario(host, machine):
+        first = await warm(machine)
+        host.lead(100.0, {str(PODS): "7"})
+        await settle()
+        machine.reaches[0][1].set_result(None)
+        await settle()
+        first.exit("signal SIGKILL")
+        second = await warm(machine)
+        assert second is not first
+        assert len(machine.barriers) == 1
+        assert len(machine.reaches) == 1
+        assert "lead" not in second.types()
+        assert not host.vouches, "nobody knows what the dead one wrote last"
+        machine.barriers[0].set_result(None)
+        await settle()
+        assert second.types()[-1] == "lead"
+
+    play(scenario)
+
+
+def test_a_barrier_of_an_earlier_term_proves_nothing_for_a_later_one():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        host.lead(10.0, None)
+        await settle()
+        host.stand_down()
+        await host.wait_until_not_leading()
+        await asyncio.sleep(60.0)
+        host.lead(100.0, None)
+        await settle()
+        if not machine.barriers[0].done():
+            machine.barriers[0].set_result(None)
+        await settle()
+        assert "lead" not in handle.types()
+        machine.barriers[1].set_result(None)
+        await settle()
+        assert handle.frames[-1] == {"type": "lead", "deadline": 100.0}
+
+    play(scenario)
+
+
+def test_a_handover_of_an_earlier_term_proves_nothing_for_a_later_one():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        host.lead(10.0, {str(PODS): "7"})
+        await settle()
+        host.stand_down()
+        await settle()
+        host.lead(100.0, None)
+        await settle()
+        assert len(machine.barriers) == 1
+        assert "lead" not in handle.types()
+
+    play(scenario)
+
+
+def test_a_leader_that_loses_the_lease_is_killed_and_waited_for():
+    async def scenario(host, machine):
+        handle = await promoted(host, machine)
+        leases = ObjectReference("v1", "Lease", "ns", "kcm")
+        leadership = Leadership((host,), 5.0, leases, None)
+        began = asyncio.get_running_loop().time()
+        await leadership.deposed("lost")
+        assert handle.killed
+        assert asyncio.get_running_loop().time() - began >= 2.0, "until it was reaped"
+        standby = await warm(machine)
+        assert standby is not handle
+        await asyncio.sleep(5.0)
+        assert "lead" not in standby.types()
+
+    play(scenario, dying=2.0)
+
+
+def test_a_host_that_was_told_to_lead_a_moment_ago_is_waited_for_too():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        host.lead(100.0, None)
+        await settle()
+        machine.barriers[0].set_result(None)
+        await handle.told_to_lead.wait()
+        host.stand_down()
+        await host.wait_until_not_leading()
+        assert handle.killed
+
+    play(scenario, dying=2.0)
+
+
+def test_a_stop_waits_until_the_process_has_ended():
+    async def scenario(host, machine):
+        handle = await promoted(host, machine)
+        host.stop(5.0)
+        waiting = asyncio.create_task(host.wait_until_not_leading())
+        await asyncio.sleep(3.0)
+        assert handle.types()[-1] == "stop"
+        assert not waiting.done()
+        handle.says(messages.Stopped({str(PODS): "9"}))
+        handle.exit()
+        await waiting
+        assert host.vouches
+        assert host.last_writes == {str(PODS): "9"}
+
+    play(scenario)
+
+
+def test_a_host_that_has_not_passed_its_barrier_cannot_vouch_for_its_predecessors():
+    async def scenario(host, machine):
+        leadership = Leadership((host,), 5.0, ObjectReference("v1", "Lease", "ns", "kcm"), None)
+        await warm(machine)
+        host.lead(100.0, None)
+        await settle()
+        assert leadership.last_writes() is None
+        machine.barriers[0].set_result(None)
+        await settle()
+        assert leadership.last_writes() == {}
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("rubbish", [b"{}", b"\xff", b'{"type":"barrier","id":"x"}', b"[" * 100_000])
+def test_a_host_that_sends_rubbish_is_ended_and_not_obeyed(rubbish):
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        handle.says(rubbish)
+        assert handle.killed
+        handle.says(messages.Barrier(1, (PODS,)))
+        await settle()
+        assert not machine.barriers
+        await asyncio.sleep(5.0)
+        assert host.epoch == 2
+
+    play(scenario, dying=2.0)
+
+
+def test_barriers_that_pile_up_while_the_server_is_away_are_not_held_against_the_host():
+    async def scenario(host, machine):
+        handle = await promoted(host, machine)
+        for number in range(MOST_BARRIERS + 10):
+            handle.says(messages.Barrier(number, (PODS,)))
+            await settle()
+        assert not handle.killed
+        assert len(machine.barriers) == MOST_BARRIERS + 1
+        for passed in machine.barriers[1:]:
+            passed.set_result(None)
+        await settle()
+        assert handle.types().count("barrierPassed") == MOST_BARRIERS
+        handle.says(messages.Barrier(9999, (PODS,)))
+        await settle()
+        machine.barriers[-1].set_result(None)
+        await settle()
+        assert handle.frames[-1] == {"type": "barrierPassed", "id": 9999}
+
+    play(scenario)
