@@ -12,6 +12,7 @@ import yaml
 
 from kcm.config.loader import check_config, load
 from kcm.config.schema import Configuration
+from kcm.config.selection import Installed, parse_items, select
 from kcm.sandbox.api.calls import read_call
 from kcm.sandbox.api.faults import DropAfter, Fault
 from kcm.sandbox.api.routing import parse
@@ -66,6 +67,16 @@ def test_the_pods_are_probed_where_kcm_serves_and_get_the_time_it_takes_to_stop(
     assert (
         configuration.leader_election.resource_namespace == documents("namespace.yaml")[0]["metadata"]["name"]
     )
+
+
+def test_nothing_runs_on_a_cluster_before_somebody_names_it() -> None:
+    (deployment,) = documents("deployment.yaml")
+    config, controllers = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert config == "--config=/etc/kcm/kcm.yaml"
+    flag, _, items = controllers.partition("=")
+    assert flag == "--controllers"
+    installed = [Installed(name) for name in ("replicaset", "deployment", "yours")]
+    assert select(load(DEPLOY / "kcm.yaml"), installed, parse_items(items)).enabled == ()
 
 
 def test_the_roles_allow_what_is_asked_for_and_nothing_else() -> None:
