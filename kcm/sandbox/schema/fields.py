@@ -15,7 +15,7 @@ Unknown kinds are treated as custom: metadata is known, everything else is free.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -147,32 +147,38 @@ def unknown_fields(kind: str, obj: Mapping[str, Any]) -> list[str]:
 
     Paths read as the server's warnings do: `spec.template.spec.containers[0].imagee`.
     """
-    return list(_unknown(type_of(kind, _text(obj.get("apiVersion"))), obj, ""))
+    found: list[str] = []
+    _unknown(type_of(kind, _text(obj.get("apiVersion"))), obj, "", found)
+    return found
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _unknown(type_: TypeDef, obj: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def _unknown(type_: TypeDef, obj: Mapping[str, Any], prefix: str, found: list[str]) -> None:
+    fields = type_.fields
     for name, value in obj.items():
-        field = type_.fields.get(name)
+        field = fields.get(name)
         if field is None:
             if not type_.is_free:
-                yield prefix + name
-        elif isinstance(value, dict | list):
-            yield from _unknown_in(field.shape, value, prefix + name)
+                found.append(prefix + name)
+        elif isinstance(value, dict | list) and value:
+            _unknown_in(field.shape, value, prefix + name, found)
 
 
-def _unknown_in(shape: Shape, value: object, path: str) -> Iterator[str]:
+def _unknown_in(shape: Shape, value: object, path: str, found: list[str]) -> None:
+    item = shape.item
+    if item is not None and item.form == "scalar":
+        return
     match shape.form:
         case "object" if isinstance(value, dict):
-            yield from _unknown(TYPES[shape.name], value, path + ".")
-        case "list" if isinstance(value, list) and shape.item is not None and shape.item.form != "scalar":
-            for index, item in enumerate(value):
-                yield from _unknown_in(shape.item, item, f"{path}[{index}]")
-        case "map" if isinstance(value, dict) and shape.item is not None and shape.item.form != "scalar":
-            for key, item in value.items():
-                yield from _unknown_in(shape.item, item, f"{path}[{key}]")
+            _unknown(TYPES[shape.name], value, path + ".", found)
+        case "list" if isinstance(value, list) and item is not None:
+            for index, element in enumerate(value):
+                _unknown_in(item, element, f"{path}[{index}]", found)
+        case "map" if isinstance(value, dict) and item is not None:
+            for key, element in value.items():
+                _unknown_in(item, element, f"{path}[{key}]", found)
         case _:
             return

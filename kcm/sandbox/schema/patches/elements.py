@@ -86,28 +86,40 @@ def _name(item: Any, key: str) -> Any:
 
 def in_order(merged: list[Any], before: list[Any], wanted: list[Any], key: str) -> list[Any]:
     """Return `merged` ordered by `wanted`, and by `before` where `wanted` is silent."""
-
-    def identity(item: Any) -> Any:
-        found = item.get(key) if key and isinstance(item, dict) else item
-        return repr(found) if isinstance(found, dict | list) else found
-
-    rank: dict[Any, int] = {}
-    for index, item in enumerate(wanted):
-        rank.setdefault(identity(item), index)
-    old_rank: dict[Any, int] = {}
-    for index, item in enumerate(before):
-        old_rank.setdefault(identity(item), index)
-    named = sorted((item for item in merged if identity(item) in rank), key=lambda item: rank[identity(item)])
-    others = [item for item in merged if identity(item) not in rank]
-    others.sort(key=lambda item: old_rank.get(identity(item), len(before)))
-    return _interleave(others, named, lambda item: old_rank.get(identity(item)))
+    if not merged:
+        return merged
+    rank = _ranks(wanted, key)
+    found = [(_identity(item, key), item) for item in merged]
+    named = sorted((pair for pair in found if pair[0] in rank), key=lambda pair: rank[pair[0]])
+    if len(named) == len(found):
+        return [item for _, item in named]
+    old_rank = _ranks(before, key)
+    others = [pair for pair in found if pair[0] not in rank]
+    others.sort(key=lambda pair: old_rank.get(pair[0], len(before)))
+    return [item for _, item in _interleave(others, named, old_rank)]
 
 
-def _interleave(others: list[Any], named: list[Any], old_rank: Callable[[Any], int | None]) -> list[Any]:
-    result: list[Any] = []
+def _identity(item: Any, key: str) -> Any:
+    found = item.get(key) if key and isinstance(item, dict) else item
+    return repr(found) if isinstance(found, dict | list) else found
+
+
+def _ranks(items: list[Any], key: str) -> dict[Any, int]:
+    """Return the first place of each identity."""
+    ranks: dict[Any, int] = {}
+    for index, item in enumerate(items):
+        ranks.setdefault(_identity(item, key), index)
+    return ranks
+
+
+Pair = tuple[Any, Any]
+
+
+def _interleave(others: list[Pair], named: list[Pair], old_rank: dict[Any, int]) -> list[Pair]:
+    result: list[Pair] = []
     left, right = 0, 0
     while left < len(others) and right < len(named):
-        one, two = old_rank(others[left]), old_rank(named[right])
+        one, two = old_rank.get(others[left][0]), old_rank.get(named[right][0])
         if one is not None and two is not None and one < two:
             result.append(others[left])
             left += 1
