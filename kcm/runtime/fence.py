@@ -18,25 +18,26 @@ class Fenced(KcmError):
 
 
 class Fence:
-    """Starts closed. A deadline is seconds on `Clock.boottime`."""
+    """Lets nothing through before the first deadline. A deadline is seconds on `Clock.boottime`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._deadline = 0.0
+        self._closed = False
         self.refused = 0
 
     @property
     def open(self) -> bool:
         """Say whether a write would be let through now."""
-        return self._clock.boottime() < self._deadline
+        return not self._closed and self._clock.boottime() < self._deadline
 
     def extend(self, deadline: float) -> None:
         """Let writes through until `deadline`; an earlier one than known changes nothing."""
         self._deadline = max(self._deadline, deadline)
 
     def close(self) -> None:
-        """Let nothing through any more."""
-        self._deadline = 0.0
+        """Let nothing through any more, whatever renewals are still on their way."""
+        self._closed = True
 
     def check(self) -> None:
         """Raise `Fenced` unless writing is allowed now."""

@@ -192,6 +192,23 @@ def test_failures_back_off_and_success_forgets_them() -> None:
     assert run(play()) == [0.0, 1.0, 3.0, 7.0, 107.0, 108.0]
 
 
+def test_a_key_that_is_done_starts_its_back_off_anew() -> None:
+    async def play() -> list[float]:
+        stage = Stage()
+        failing = raises(NotSent("refused"))
+
+        async def event() -> None:
+            await asyncio.sleep(100.0)
+            stage.queue.add(KEY)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(event())
+            tasks.create_task(stage.play(failing, failing, failing, done, failing))
+        return stage.times
+
+    assert run(play()) == [0.0, 1.0, 3.0, 7.0, 100.0, 101.0]
+
+
 def test_a_controller_that_is_cancelled_by_its_own_doing_costs_no_worker() -> None:
     async def play() -> Stage:
         stage = Stage()

@@ -390,6 +390,20 @@ async def test_an_orphan_that_is_gone_is_simply_not_claimed(bench: Bench) -> Non
 
 
 @scenario
+async def test_a_namesake_of_an_orphan_that_is_gone_is_left_alone(bench: Bench) -> None:
+    await bench.orphan("found")
+    await bench.apply(1)
+    host = await bench.fresh_host()
+    await bench.call("DELETE", f"{PODS}/found")
+    await bench.orphan("found", labels={"app": "other"})
+    with pytest.raises(ApiError):
+        await host.make_pass()
+    assert "ownerReferences" not in (await bench.call("GET", f"{PODS}/found"))["metadata"]
+    await host.settle()
+    assert "found" not in await bench.owned()
+
+
+@scenario
 async def test_67_all_claims_are_tried_and_a_failed_one_ends_the_pass(bench: Bench) -> None:
     await bench.orphan("a")
     await bench.orphan("b")

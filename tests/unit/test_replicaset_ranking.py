@@ -67,6 +67,7 @@ RULES = [
     pytest.param(unready("z", phase="Pending"), unready("a", phase="Unknown"), id="2 pending before unknown"),
     pytest.param(unready("z", phase=""), unready("a", phase="Unknown"), id="2 no phase is as pending"),
     pytest.param(unready("z", phase="Unknown"), unready("a", phase="Running"), id="2 unknown before running"),
+    pytest.param(pod("z", phase="Unknown"), unready("a"), id="2 counts before 3"),
     pytest.param(unready("z"), pod("a"), id="3 not ready goes first"),
     pytest.param(unready("z", cost="100"), pod("a", cost="-100"), id="3 readiness beats cost"),
     pytest.param(pod("z", cost="-1"), pod("a"), id="4 a negative cost goes before none"),
