@@ -104,10 +104,30 @@ def field_names(group: str, plural: str) -> tuple[str, ...]:
 @cache
 def extractor(names: tuple[str, ...]) -> Extract:
     """Return the function that reads these fields from an object; what is absent reads as ""."""
+    if all(name.count(".") == 1 for name in names):
+        split = [(name.partition("."), name in _BOOLEAN) for name in names]
+        return _two_deep(tuple((part, name, boolean) for (part, _, name), boolean in split))
     paths = tuple((tuple(name.split(".")), name in _BOOLEAN) for name in names)
 
     def extract(obj: Json) -> tuple[str, ...]:
-        return tuple(_read(obj, path, boolean) for path, boolean in paths)
+        return tuple([_read(obj, path, boolean) for path, boolean in paths])
+
+    return extract
+
+
+def _two_deep(paths: tuple[tuple[str, str, bool], ...]) -> Extract:
+    """Do as `extractor` for `spec.x` and `status.x`: a pod is read so at each of its writes."""
+
+    def extract(obj: Json) -> tuple[str, ...]:
+        found: list[str] = []
+        for part, name, boolean in paths:
+            inside = obj.get(part)
+            value = inside.get(name) if isinstance(inside, dict) else None
+            if boolean:
+                found.append("true" if value is True else "false")
+            else:
+                found.append(value if isinstance(value, str) else "")
+        return tuple(found)
 
     return extract
 

@@ -104,13 +104,13 @@ class Subresources:
         if not isinstance(node, str) or not node:
             raise bad_request("a Binding must name a target node")
         record = self._writer.find(call)
-        pod = record.copy()
-        if pod["metadata"].get("deletionTimestamp"):
+        if record.deleting:
             raise conflict(
                 call.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
             )
-        if pod["spec"].get("nodeName"):
-            why = f'pod {call.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+        names = self._writer.collection(call.resource).field_names
+        if present := record.fields[names.index("spec.nodeName")]:
+            why = f'pod {call.name} is already assigned to node "{present}"'
             raise conflict(call.resource, call.name, why)
         uid = (binding.get("metadata") or {}).get("uid")
         if uid and uid != record.uid:

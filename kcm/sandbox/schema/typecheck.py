@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from kcm.base.timestamps import parse_time
@@ -113,12 +114,18 @@ def _text_problem(name: str, value: Any) -> str | None:
         elif name == "bytes":
             base64.b64decode(value, validate=True)
         elif value:
-            parse_time(value)
+            _read_time(value)
     except binascii.Error:
         return "illegal base64 data"
     except (ValueError, OverflowError) as problem:
         return str(problem) if name == "quantity" else f'parsing time "{value[:64]}": cannot parse'
     return None
+
+
+@lru_cache(maxsize=1024)
+def _read_time(value: str) -> None:
+    """Raise ValueError for a time that cannot be read. The times of one status are mostly the same."""
+    parse_time(value)
 
 
 def _mismatch(type_: TypeDef, path: str, shape: Shape, value: Any) -> str:

@@ -16,6 +16,7 @@ from kcm.sandbox.schema.patches.elements import in_order, merge_elements, merge_
 from kcm.sandbox.schema.patches.failure import PatchError, own_metadata
 
 _DELETE_FROM = "$deleteFromPrimitiveList/"
+_SCALARS = frozenset((str, int, float, bool))
 _SET_ORDER = "$setElementOrder/"
 
 
@@ -39,11 +40,14 @@ def _merge(type_: TypeDef | None, doc: dict[str, Any], patch: dict[str, Any]) ->
         case other:
             raise PatchError(400, f"unknown patch type found: {other!r}")
     result = _retained(doc, patch)
+    directed = any(key.startswith("$") for key in patch)
     for key, value in patch.items():
-        if key.startswith("$"):
-            _direct(type_, result, patch, key, value)
-        elif value is None:
+        if value is None and not key.startswith("$"):
             result.pop(key, None)
+        elif not directed and type(value) in _SCALARS:
+            result[key] = value
+        elif key.startswith("$"):
+            _direct(type_, result, patch, key, value)
         else:
             field = type_.fields.get(key) if type_ is not None else None
             result[key] = _merge_field(field, result.get(key), value)
@@ -139,8 +143,14 @@ def _stays(key: str, value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Return a copy of a patch's value as it stands in a document: without nulls and directives."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if _stays(key, item)}
+        return {
+            key: item if type(item) in _SCALARS else _plain(item)
+            for key, item in value.items()
+            if _stays(key, item)
+        }
     if isinstance(value, list):
         return [_plain(item) for item in value if not _is_directive(item)]
     return value
