@@ -72,8 +72,8 @@ def canonical(template: msgspec.Raw) -> bytes:
         raise TerminalError(f"a pod template cannot be read: {str(error)[:200]}") from None
     if not isinstance(plain, dict):
         raise TerminalError("a pod template is no JSON object")
-    labels = (plain.get("metadata") or {}).get("labels")
-    if isinstance(labels, dict):
+    metadata = plain.get("metadata")
+    if isinstance(metadata, dict) and isinstance(labels := metadata.get("labels"), dict):
         labels.pop(HASH_LABEL, None)
     return _encode(_members(plain, in_container=False))
 
