@@ -16,15 +16,13 @@ from itertools import count
 
 from kcm.base.backoff import Backoff
 from kcm.base.clock import Clock
+from kcm.base.errors import KcmError
 from kcm.base.rng import Rng
 from kcm.cache.feed import FeedSink, Outlet
-from kcm.cache.freshness import ReflectorStopped
 from kcm.cache.projection import Projection, union
 from kcm.cache.reflector import Reflector
 from kcm.cache.store import Store
 from kcm.cache.watchspec import WatchSpec
-from kcm.client.errors import ApiError
-from kcm.client.transport import TransportError
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
 
@@ -117,8 +115,9 @@ class Informers:
             try:
                 await self._informers[subscription.spec].reflector.barrier()
                 break
-            except (ApiError, TransportError, ReflectorStopped) as error:
-                # The server is away, or a reflector with more fields took over: neither may end the daemon.
+            except KcmError as error:
+                # The server is away or answers nonsense, or a reflector with more fields took over: none of
+                # them may end the daemon.
                 log.debug("barrier failed", watch=str(subscription.spec), error=str(error))
                 await self._clock.sleep(RETRY.delay(failures, self._rng))
         # A reader that is behind gets what was proved only later: its answer has to come after it.
@@ -127,7 +126,7 @@ class Informers:
     async def _reached(self, subscription: Subscription, version: str) -> None:
         try:
             await self._informers[subscription.spec].reflector.reached(version)
-        except (ApiError, TransportError, ReflectorStopped):
+        except KcmError:
             # What was to be reached is part of all that the server has.
             await self._fresh(subscription)
         await subscription.sink.delivered()

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kcm.base.clock import Clock
+from kcm.base.errors import KcmError
 from kcm.base.timestamps import format_time
 from kcm.client.api import ApiClient
-from kcm.client.errors import ApiError, NotFound
+from kcm.client.errors import NotFound
 from kcm.client.transport import TransportError
 from kcm.objects.metadata import Metadata, Spec
 from kcm.objects.resource import Key, ResourceType
-from kcm.runtime.fence import Fenced
 from kcm.runtime.plan import Emit
 from kcm.telemetry.logging import Logger
 from kcm.telemetry.metrics import Metrics
@@ -125,13 +125,14 @@ class EventLog:
             try:
                 await self._write(event)
                 return
-            except (ApiError, Fenced) as error:
-                # An answer is an answer: a refused event is not sent again (reference: runtime §6).
+            except TransportError:
+                await self._clock.sleep(0.5 * 2**attempt)
+            except (KcmError, ValueError) as error:
+                # An answer is an answer: a refused event is not sent again (reference: runtime §6). Nor is
+                # one that cannot be written as JSON; and whatever it is, the next event is written.
                 self._dropped["refused"].inc()
                 self._log.debug("event refused", reason=event.reason, error=str(error))
                 return
-            except TransportError:
-                await self._clock.sleep(0.5 * 2**attempt)
         self._dropped["lost"].inc()
 
     async def _write(self, event: Emit) -> None:
@@ -145,7 +146,12 @@ class EventLog:
                 pass  # its hour is over: write it anew
         namespace = event.about.namespace or "default"
         answer = await self._client.create(EVENTS, namespace, self._body(event, namespace))
-        metadata = msgspec.json.decode(answer, type=_Answer).metadata
+        try:
+            metadata = msgspec.json.decode(answer, type=_Answer).metadata
+        except (ValueError, RecursionError) as error:
+            # It is written; without its name a repetition becomes an event of its own.
+            self._log.debug("answer to an event cannot be read", error=str(error))
+            return
         self._remember(key, _Written(metadata.name, namespace, 1))
 
     async def _count(self, written: _Written) -> _Written:
