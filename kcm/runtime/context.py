@@ -19,7 +19,7 @@ from kcm.client.errors import ApiError, NotFound
 from kcm.client.transport import Unanswered
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier
-from kcm.runtime.plan import Action, Create, Delete, Outcome, Patch, Plan, Scale
+from kcm.runtime.plan import Action, Create, Delete, Failed, Outcome, Patch, Plan, Scale
 from kcm.telemetry.logging import Logger
 
 R = TypeVar("R", bound=Resource[Any])
@@ -54,9 +54,23 @@ class Context:
             self.unsettled.update(filter(None, map(_resource_of, plan.actions)))
             raise
         for failure in outcome.failed:
-            if _may_have_acted(failure.error) and (resource := _resource_of(failure.action)):
+            in_doubt = _may_have_acted(failure.error) or _proves_stale(failure)
+            if in_doubt and (resource := _resource_of(failure.action)):
                 self.unsettled.add(resource)
+        self._log_outcome(plan, outcome)
         return outcome
+
+    def _log_outcome(self, plan: Plan, outcome: Outcome) -> None:
+        """Say why, once per plan: thousands of creates for one reason are one record."""
+        if self.log.enabled("debug"):
+            reasons = {because for action in plan.actions if (because := getattr(action, "because", ""))}
+            self.log.debug(
+                "plan applied",
+                because="; ".join(sorted(reasons)),
+                done=len(outcome.done),
+                failed=len(outcome.failed),
+                skipped=len(outcome.skipped),
+            )
 
     async def live(self, type_: type[R], key: Key) -> R | None:
         """Read one object from the API server itself, past every cache; None when it does not exist."""
@@ -86,3 +100,8 @@ def _resource_of(action: Action) -> ResourceType | None:
             return target.resource
         case _:
             return None
+
+
+def _proves_stale(failure: Failed) -> bool:
+    """Say whether the server does not have what was seen: deciding on it again would do harm again."""
+    return isinstance(failure.error, NotFound) and not isinstance(failure.action, Create)

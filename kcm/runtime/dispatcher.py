@@ -13,7 +13,6 @@ the queue owns everything else.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -70,6 +69,9 @@ class Dispatcher:
         self._clock = clock
         self._log = log
         self._timeout = reconcile_timeout
+        self._primary = frozenset(
+            watch.type.resource_type() for watch in controller.watches if watch.role == "primary"
+        )
         self._unsettled: dict[Key, frozenset[ResourceType]] = {}
         self._rests: dict[Key, float] = {}
 
@@ -179,6 +181,9 @@ class Dispatcher:
                 self._queue.add_after(key, delay)
             case Conflict():
                 self._log.debug("conflict", key=str(key), error=str(error))
+                if self._queue.failures(key):
+                    # Twice in a row: what is seen does not catch up by itself.
+                    self._unsettled[key] = self._unsettled.get(key, frozenset()) | self._primary
                 self._queue.add_rate_limited(key)
             case Fenced():
                 self._log.debug("fenced", key=str(key))
@@ -189,8 +194,7 @@ class Dispatcher:
                 self._queue.add_rate_limited(key)
             case _:
                 self._metrics.panicked()
-                trace = "".join(traceback.format_exception(error))
-                self._log.error("reconcile raised", key=str(key), error=repr(error), traceback=trace)
+                self._log.error("reconcile raised", key=str(key), error=repr(error), exception=error)
                 self._queue.add_rate_limited(key)
         self._metrics.ended("error")
 

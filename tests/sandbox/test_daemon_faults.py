@@ -263,3 +263,32 @@ def test_a_missing_permission_is_named_and_costs_only_that_controller() -> None:
             await daemon.stop()
 
     run(play())
+
+
+@pytest.mark.parametrize("successor", [False, True], ids=["gone", "replaced"])
+def test_an_owner_that_is_gone_but_still_seen_gets_no_pods_again_and_again(successor: bool) -> None:
+    async def play() -> None:
+        async with World() as world:
+            await world.call("POST", SETS, replica_set("web", 4))
+            world.api.faults.add(Fault(SilenceWatch(2), "watch", "replicasets", agent="informers", times=1))
+            daemon = world.start()
+            await reaches(world, 4)
+            created: list[str] = []
+            world.api.audit.subscribe(
+                lambda mutation: (
+                    created.append(mutation.name)
+                    if (mutation.resource, mutation.event) == ("pods", "ADDED")
+                    else None
+                )
+            )
+            await world.call("DELETE", f"{SETS}/web")
+            if successor:
+                await world.call("POST", SETS, replica_set("web", 2))
+            await world.clock.sleep(60.0)
+            # The one that is gone may cost a few pods before that shows; a loop would cost thousands.
+            assert len(created) <= 12
+            if successor:
+                await reaches(world, 2, within=200.0)
+            await daemon.stop()
+
+    run(play())
