@@ -56,7 +56,10 @@ class HostLauncher(Protocol):
     """Makes hosts."""
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
-        """Start a host; its frames go to `on_message`, the end of its channel to `on_lost`."""
+        """Start a host; its frames go to `on_message`, the end of its channel to `on_lost`.
+
+        OSError when the machine does not let it be started.
+        """
         ...
 
 
@@ -85,7 +88,7 @@ class ProcessHandle:
         code = self._process.exitcode
         if code is None or code >= 0:
             return f"exit code {code}"
-        return f"signal {signal.Signals(-code).name}"
+        return f"signal {_signal_name(-code)}"
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
@@ -98,8 +101,8 @@ class ProcessHandle:
 class ProcessLauncher:
     """Makes hosts by fork server."""
 
-    def __init__(self) -> None:
-        self._context = multiprocess.get_context("forkserver")
+    def __init__(self, context: Any = None) -> None:
+        self._context = context or multiprocess.get_context("forkserver")
         self._context.set_forkserver_preload(["kcm.host.preload"])
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
@@ -108,10 +111,27 @@ class ProcessLauncher:
         try:
             # The first start waits for the fork server's imports: not on the loop that renews the Lease.
             await asyncio.to_thread(process.start)
+        except (EOFError, RuntimeError) as error:
+            # No process or no thread more may be made: the fork server died of it, or we could not ask it.
+            ours.close()
+            raise OSError(f"the fork server gave no process: {error!r}") from error
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
         channel = await FrameChannel.open(ours, on_message, on_lost)
-        return ProcessHandle(process, channel)
+        try:
+            return ProcessHandle(process, channel)
+        except OSError:
+            # Left without its channel, and not configured yet, it ends by itself.
+            channel.close()
+            raise
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Most of the real-time signals have no name.
+        return str(number)

@@ -68,8 +68,12 @@ class Machine:
     def __init__(self, dying=0.0):
         self.handles, self.dying = [], dying
         self.barriers, self.reaches = [], []
+        self.refusals = 0
 
     async def launch(self, name, on_message, on_lost):
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError("no more processes")
         self.handles.append(Handle(100 + len(self.handles), on_message, self.dying))
         return self.handles[-1]
 
@@ -155,6 +159,34 @@ def test_a_host_may_not_write_before_the_barrier_of_a_takeover_has_passed():
         machine.barriers[0].set_result(None)
         await settle()
         assert handle.frames[-1] == {"type": "lead", "deadline": 100.0}
+
+    play(scenario)
+
+
+def test_a_host_that_is_not_filled_yet_is_not_promoted():
+    async def scenario(host, machine):
+        await settle()
+        handle = machine.handles[-1]
+        handle.says(messages.Declare(()))
+        host.lead(100.0, None)
+        await asyncio.sleep(5.0)
+        assert not machine.barriers
+        handle.says(messages.Synced())
+        await settle()
+        machine.barriers[0].set_result(None)
+        await settle()
+        assert handle.types()[-1] == "lead"
+
+    play(scenario)
+
+
+def test_a_host_that_cannot_be_started_is_tried_again():
+    async def scenario(host, machine):
+        first = await promoted(host, machine)
+        machine.refusals = 3
+        first.exit("signal SIGKILL")
+        await asyncio.sleep(60.0)
+        assert await warm(machine) is not first
 
     play(scenario)
 
