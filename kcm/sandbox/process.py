@@ -22,6 +22,7 @@ import uvloop
 
 from kcm.base.clock import Clock, SystemClock
 from kcm.base.errors import ConfigurationError
+from kcm.base.memory import calm_collector
 from kcm.base.rng import Rng, SeededRng
 from kcm.sandbox import kubeconfig
 from kcm.sandbox.api.server import ApiServer
@@ -152,6 +153,8 @@ async def serve(
     ready: Callable[[Ready], None] | None = None,
 ) -> None:
     """Run a sandbox until `stop` is set. Lines go to `output` (stdout); `ready` replaces the ready line."""
+    # A store of pods has no cycles, and is walked through in vain at each thousand of them.
+    calm_collector()
     stream = output or sys.stdout
     writer = LineWriter(stream, lambda count: f"({count} lines left out)")
     colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -29,6 +29,8 @@ _MOST_FIELDS = 256
 _MOST_WAITING = 16
 # A body this small is sent in one piece with its head.
 _SMALL = 64 * 1024
+# After a chunk of more than this a stream lets others run.
+_TURN = 8 * 1024
 IDLE_SECONDS = 75.0
 REQUEST_SECONDS = 30.0
 WRITE_SECONDS = 60.0
@@ -233,6 +235,8 @@ class Connection(asyncio.Protocol):
                     if chunk:
                         self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
                         await self._drain()
+                        if len(chunk) > _TURN:
+                            await self._turn()
                 self._transport.write(b"0\r\n\r\n")
             except ConnectionLost:
                 # What was sent before the break must still arrive: a cut watch ends mid-line, not empty.
@@ -245,6 +249,12 @@ class Connection(asyncio.Protocol):
             finally:
                 self._streaming = False
         return True
+
+    async def _turn(self) -> None:
+        """Let others run: a stream with a quick reader would otherwise have the loop to itself."""
+        turned = self._loop.create_future()
+        self._loop.call_soon(_finish, turned)
+        await turned
 
     async def _drain(self) -> None:
         if self._drained is not None:
@@ -283,6 +293,11 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._head_size = 0
         self._in_head = True
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _parse_query(query: bytes) -> tuple[tuple[str, str], ...]:

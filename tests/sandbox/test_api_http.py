@@ -123,6 +123,26 @@ def test_a_streams_head_and_chunks_are_flushed_at_once_and_it_ends_when_its_read
     serve(handler, talk)
 
 
+def test_a_stream_of_large_chunks_lets_others_run_between_them() -> None:
+    turns: list[int] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        for index in range(5):
+            asyncio.get_running_loop().call_soon(turns.append, index)
+            yield b"x" * 10_000
+            assert turns[-1] == index
+
+    async def handler(request: Request) -> Response:
+        return Response(200, chunks())
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+
+    serve(handler, talk)
+    assert turns == [0, 1, 2, 3, 4]
+
+
 def test_a_lost_connection_is_closed_without_an_answer() -> None:
     async def handler(request: Request) -> Response:
         raise ConnectionLost

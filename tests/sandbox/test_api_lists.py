@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+
+from kcm.serving.http import Request
 
 PODS = "/api/v1/namespaces/default/pods"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -368,5 +371,34 @@ def test_a_watch_that_is_closed_leaves_nothing_behind(play):
         await watch.take(1)
         await watch.close()
         assert api.server.store.collection("", "configmaps").waiting == []
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param("", id="plain"),
+        pytest.param("Table", id="table"),
+        pytest.param("PartialObjectMetadataList", id="metadata"),
+    ],
+)
+def test_a_long_list_comes_in_pieces_that_show_one_version(play, shape):
+    async def scenario(api):
+        wanted = [f"m{number:04}" for number in range(2100)]
+        for name in wanted:
+            await api.post(MAPS, config(name))
+        accept = f"application/json;as={shape};v=v1;g=meta.k8s.io" if shape else "application/json"
+        asked = Request("GET", MAPS, (), {"accept": accept})
+        body = (await api.server.handle(asked)).body
+        assert not isinstance(body, bytes)
+        pieces = [await anext(body), await anext(body)]
+        assert (await api.delete(f"{MAPS}/m2099")).status == 200
+        pieces += [piece async for piece in body]
+        assert max(map(len, pieces)) < 256 * 1024
+        shown = json.loads(b"".join(pieces))
+        objects = [row["object"] for row in shown["rows"]] if shape == "Table" else shown["items"]
+        names = [each["metadata"]["name"] for each in objects]
+        assert [name for name in names if name.startswith("m")] == wanted
 
     play(scenario)

@@ -120,7 +120,7 @@ class ApiServer:
         response = await self._verbs.serve(call, request)
         if any(isinstance(effect, faults.DropAfter) for effect in effects):
             raise ConnectionLost("a fault dropped this answer")
-        spoiler = faults.watch_fault(effects)
+        spoiler = faults.watch_fault(effects) if call.verb == "watch" else None
         if spoiler is not None and not isinstance(response.body, bytes):
             return replace(response, body=spoiler.spoil(response.body))
         return response

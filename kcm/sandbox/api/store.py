@@ -39,6 +39,7 @@ class Collection:
         self.waiting: list[Callable[[], None]] = []
         self.field_names = field_names(group, plural)
         self.extract = extractor(self.field_names)
+        self._keys: list[str] | None = None
         self._sorted: list[Record] | None = None
         self._past: OrderedDict[int, list[Record]] = OrderedDict()
 
@@ -49,7 +50,9 @@ class Collection:
     def ordered(self) -> list[Record]:
         """Return all records by namespace and name. The list is shared: do not change it."""
         if self._sorted is None:
-            self._sorted = [self.records[key] for key in sorted(self.records)]
+            if self._keys is None:
+                self._keys = sorted(self.records)
+            self._sorted = [self.records[key] for key in self._keys]
         return self._sorted
 
     def ordered_at(self, version: int) -> list[Record]:
@@ -81,11 +84,12 @@ class Collection:
             del inside[record.key]
             if not inside:
                 del self.namespaces[record.namespace]
-            self._sorted = None
         else:
             self.records[record.key] = record
             self.namespaces.setdefault(record.namespace, {})[record.key] = record
-            self._sorted = None
+        self._sorted = None
+        if event.kind != MODIFIED:
+            self._keys = None
         self.history.append(event)
         if self.waiting:
             waiting, self.waiting = self.waiting, []

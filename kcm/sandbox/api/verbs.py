@@ -7,7 +7,8 @@ or subresource does not have answers 404, 405 or 501. Owns no state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from kcm.base.clock import Clock
@@ -47,6 +48,9 @@ from kcm.serving.http import Request, Response
 
 _NO_CACHE: Mapping[str, str] = {"Cache-Control": "no-cache, private"}
 _STREAMS = frozenset(("attach", "exec", "log", "portforward", "proxy", "ephemeralcontainers", "resize"))
+# Longer lists are streamed, and longer tables, whose rows cost more.
+_WHOLE = 2000
+_WHOLE_TABLE = 200
 
 
 class Verbs:
@@ -236,8 +240,15 @@ class Verbs:
         return self._reply(call, request, body, status)
 
     def _show_page(self, call: Call, request: Request, page: Page) -> Response:
-        body = self._renderer(call, request, rendering.LIST_SHAPES).page(page)
-        return self._reply(call, request, body, 200)
+        renderer = self._renderer(call, request, rendering.LIST_SHAPES)
+        pieces = renderer.page(page)
+        if len(page.records) <= (_WHOLE_TABLE if renderer.is_table else _WHOLE):
+            return self._reply(call, request, b"".join(pieces), 200)
+        # Made piece by piece as the reader takes it: a list of 30,000 in one go holds everybody up.
+        response = self._reply(call, request, b"", 200)
+        if response.content_type == YAML:
+            return self._reply(call, request, b"".join(pieces), 200)
+        return replace(response, body=_stream(pieces))
 
     def _reply(self, call: Call, request: Request, body: bytes, status: int) -> Response:
         """Write an answer as JSON or YAML, with the call's warnings."""
@@ -249,3 +260,8 @@ class Verbs:
         if wanted.media == YAML:
             return Response(status, write_yaml(body), YAML, headers)
         return Response(status, body, headers=headers)
+
+
+async def _stream(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece

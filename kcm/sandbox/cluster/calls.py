@@ -74,12 +74,13 @@ class Api:
 
     async def _call(self, method: str, path: str, body: bytes, kind: str, query: dict[str, str]) -> bytes:
         answer = await self._send(method, path, body, kind, query)
-        if not isinstance(answer.body, bytes):
-            await answer.body.aclose()
-            raise Refused(f"{method} {path}", answer.status, "", "a stream was not expected")
+        got = answer.body
+        if not isinstance(got, bytes):
+            # A long list comes in pieces.
+            got = b"".join([piece async for piece in got])
         if answer.status >= 300:
-            raise _refusal(f"{method} {path}", answer.status, answer.body)
-        return answer.body
+            raise _refusal(f"{method} {path}", answer.status, got)
+        return got
 
     async def _send(self, method: str, path: str, body: bytes, kind: str, query: dict[str, str]) -> Response:
         headers = {**self._headers, "content-type": kind} if kind else self._headers
