@@ -549,6 +549,24 @@ async def test_a_name_that_a_stranger_took_is_passed_over_next_time(bench: Bench
     assert len(await bench.owned()) == 1
 
 
+@scenario
+async def test_a_name_that_our_own_dying_pod_still_has_is_passed_over_next_time(bench: Bench) -> None:
+    owner = await bench.apply(1)
+    name = await _chosen(bench)
+    host = await bench.fresh_host()
+    uid = owner["metadata"]["uid"]
+    ours = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": uid, "controller": True}
+    await bench.orphan(name, ownerReferences=[ours], finalizers=["example.com/hold"])
+    await bench.call("DELETE", f"{PODS}/{name}")
+    with pytest.raises(ApiError) as refusal:
+        await host.make_pass()
+    assert refusal.value.code == 409
+    await host.make_pass()
+    alive = [pod for pod in await bench.pods() if "deletionTimestamp" not in pod["metadata"]]
+    assert len(alive) == 1
+    assert alive[0]["metadata"]["name"] != name
+
+
 async def _chosen(bench: Bench) -> str:
     """Return the name that the next create would choose."""
     from controllers.replicaset.decide import decide
