@@ -115,7 +115,8 @@ class Server:
     def settled(self, name, replicas):
         """Say whether the set has what it wants, and says so."""
         status = self.call("GET", f"{SETS}/{name}")["status"]
-        return status.get("readyReplicas", 0) == replicas == len(self.pods())
+        pods = [pod for pod in self.pods() if pod.startswith(f"{name}-")]
+        return status.get("readyReplicas", 0) == replicas == len(pods)
 
     def holder(self):
         """Return who holds the Lease, "" when nobody does."""
@@ -163,7 +164,12 @@ class DaemonProcess:
         self.mark = uuid.uuid4().hex
         self._log = directory / f"log-{self.mark}.jsonl"
         self.config = directory / f"config-{self.mark}.yaml"
-        command = [sys.executable, "-m", "kcm", "run", "--master", url, "--port", "0", *flags]
+        sections = (config or {}).get("controllers", {})
+        named = [name for name, section in sections.items() if section.get("enabled", True)]
+        # Whatever else is installed: these tests count the processes and the watches of what they name.
+        wanted = ",".join(dict.fromkeys(["replicaset", *named]))
+        command = [sys.executable, "-m", "kcm", "run", "--master", url, "--port", "0"]
+        command += ["--controllers", wanted, *flags]
         if config is not None:
             head = {"apiVersion": "kcm.dev/v1alpha1", "kind": "ManagerConfiguration"}
             self.config.write_text(json.dumps({**head, **config}))

@@ -160,4 +160,4 @@ def test_the_pages_show_what_the_ecosystem_expects_and_no_secrets(server, start_
     text = daemon.page("/statusz")[1]
     assert "election:  leading" in text
     # The pods, their replica set, and no Deployment.
-    assert sorted(cache["objects"] for cache in daemon.status()["caches"]) == [0, 1, 3]
+    assert sorted(cache["objects"] for cache in daemon.status()["caches"]) == [1, 3]
