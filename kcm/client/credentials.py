@@ -105,6 +105,8 @@ def address_of(server: str, where: str = "server URL") -> Address:
     try:
         parts = urlsplit(server)
         host, port = parts.hostname, parts.port
+        # A name that cannot be looked up at all is no passing trouble: it raises where it is first used.
+        (host or "").encode("idna")
     except ValueError as error:
         raise ConfigurationError(where, "server", f"{server[:200]!r} is not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not host:

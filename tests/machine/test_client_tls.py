@@ -163,7 +163,14 @@ def test_pem_that_is_none_is_a_configuration_error_without_the_secret(authority:
     assert "secret" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("server", ["", "ftp://h", "https://", "https://u:p@h", "https://h:99999", "h:6443"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        *("", "ftp://h", "https://", "https://u:p@h", "https://h:99999", "h:6443"),
+        pytest.param(f"https://{'a' * 64}.example", id="a name that no resolver takes"),
+        pytest.param("https://a..b", id="an empty label"),
+    ],
+)
 def test_a_server_that_is_no_url_is_refused(server: str) -> None:
     with pytest.raises(ConfigurationError):
         address_of(server)
