@@ -505,3 +505,30 @@ def test_a_spec_known_from_before_does_not_hide_what_is_wrong_elsewhere(play):
         assert (await api.post(PODS, other, fieldValidation="Strict")).status == 400
 
     play(scenario)
+
+
+def test_pods_of_one_template_are_all_made_alike(play):
+    async def scenario(api):
+        shown = []
+        for name in ("a", "b", "c"):
+            body = pod(name)
+            if name == "c":
+                # Known from before, but not alone: null vanishes as ever.
+                body["nothing"] = None
+            body["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "0.5"}}
+            made = await api.post(PODS, body)
+            assert made.status == 201
+            answer = made.body
+            assert list(answer) == ["kind", "apiVersion", "metadata", "spec", "status"]
+            token = answer["spec"]["volumes"].pop()
+            assert token["name"] == f"kube-api-access-{answer['metadata']['uid'][:5]}"
+            answer["spec"]["containers"][0].pop("volumeMounts")
+            shown.append((answer["spec"], answer["status"]))
+        assert shown[0] == shown[1] == shown[2]
+        assert shown[0][0]["containers"][0]["resources"]["requests"] == {"cpu": "500m"}
+        refused = pod("d")
+        refused["spec"]["restartPolicy"] = "Sometimes"
+        for _ in range(2):
+            assert (await api.post(PODS, refused)).status == 422
+
+    play(scenario)

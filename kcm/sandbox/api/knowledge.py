@@ -1,7 +1,8 @@
 """What this package asks of `kcm.sandbox.schema`, in one place.
 
-Thin: turns the schema's field errors into the API's answer and nothing more. Owns the
-memory of specs that were found flawless, which saves two walks over a pod of a known template.
+Thin: turns the schema's field errors into the API's answer and nothing more. Owns the memory
+of specs that were found flawless and of what defaults made of them: a pod of a known template
+costs no walk over its spec.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, invalid
-from kcm.sandbox.api.records import encode
-from kcm.sandbox.schema.defaults import apply_defaults
+from kcm.sandbox.api.records import decode, encode
+from kcm.sandbox.api.views import from_stored
+from kcm.sandbox.schema.defaults import apply_defaults, apply_spelling
 from kcm.sandbox.schema.fields import unknown_fields
 from kcm.sandbox.schema.resources import ResourceInfo
 from kcm.sandbox.schema.validation import (
     FieldError,
     type_errors,
     validate_create,
+    validate_metadata,
     validate_status,
     validate_update,
 )
@@ -29,6 +32,7 @@ __all__ = [
     "check_status",
     "check_types",
     "check_update",
+    "complete",
 ]
 
 
@@ -47,27 +51,54 @@ def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
     _refuse(resource, new, validate_status(resource.kind, new, old))
 
 
-# Specs that were found flawless: pods of one template share theirs, byte for byte.
-_flawless: dict[tuple[str, str, bytes], None] = {}
+SpecKey = tuple[str, str, bytes]
+
+# Specs that were found flawless: pods of one template share theirs, byte for byte. For a Pod also
+# what became of it, encoded: defaults and rules look at nothing but the spec there.
+_flawless: dict[SpecKey, bytes] = {}
 _MOST_FLAWLESS = 512
 _LARGEST_FLAWLESS = 16 * 1024
+_POD_PARTS = frozenset(("apiVersion", "kind", "metadata", "spec", "status"))
 
 
-def check_document(resource: ResourceInfo, obj: Json, mode: str) -> tuple[str, ...]:
-    """Do `check_types` and `check_fields` on a new object, its spec only if it was not seen before."""
+def check_document(resource: ResourceInfo, obj: Json, mode: str) -> tuple[tuple[str, ...], SpecKey | None]:
+    """Do `check_types` and `check_fields` on a new object, its spec only if it was not seen before.
+
+    Return the warnings, and the name under which a flawless spec is remembered.
+    """
     spec = obj.get("spec")
     key = (resource.kind, resource.api_version, encode(spec)) if spec else None
-    if key in _flawless:
+    known = key in _flawless
+    if known:
         obj = {name: value for name, value in obj.items() if name != "spec"}
-        key = None
     check_types(resource, obj)
     # What Ignore skips must not be taken for flawless.
     warnings = check_fields(resource, obj, mode)
-    if key is not None and not warnings and mode != "Ignore" and len(key[2]) <= _LARGEST_FLAWLESS:
-        if len(_flawless) >= _MOST_FLAWLESS:
-            del _flawless[next(iter(_flawless))]
-        _flawless[key] = None
-    return warnings
+    if key is None or known:
+        return warnings, key
+    if warnings or mode == "Ignore" or len(key[2]) > _LARGEST_FLAWLESS:
+        return warnings, None
+    if len(_flawless) >= _MOST_FLAWLESS:
+        del _flawless[next(iter(_flawless))]
+    _flawless[key] = b""
+    return warnings, key
+
+
+def complete(resource: ResourceInfo, obj: Json, key: SpecKey | None) -> None:
+    """Fill in the defaults of a new object and raise 422 unless it may be created as it then stands.
+
+    `key` is what `check_document` returned for it. `obj` is in its stored form.
+    """
+    finished = _flawless.get(key, b"") if key is not None else b""
+    if finished and obj.keys() <= _POD_PARTS:
+        apply_spelling(resource.kind, {name: value for name, value in obj.items() if name != "spec"})
+        _refuse(resource, obj, validate_metadata(resource.kind, obj))
+        obj["spec"] = decode(finished)
+        return
+    apply_defaults(resource.kind, obj)
+    check_create(resource, from_stored(resource, obj))
+    if key in _flawless and resource.kind == "Pod":
+        _flawless[key] = encode(obj["spec"])
 
 
 def check_types(resource: ResourceInfo, obj: Json) -> None:

@@ -28,12 +28,12 @@ from kcm.sandbox.api.errors import (
 )
 from kcm.sandbox.api.knowledge import (
     apply_defaults,
-    check_create,
     check_document,
     check_fields,
     check_status,
     check_types,
     check_update,
+    complete,
 )
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
@@ -69,7 +69,8 @@ class Writer:
         """Store a new object. A name in the call (PUT that creates) must be the object's."""
         resource = call.resource
         obj = rules.check_shape(resource, document)
-        call.warnings += check_document(resource, obj, call.validation)
+        warnings, known = check_document(resource, obj, call.validation)
+        call.warnings += warnings
         rules.check_namespace(resource, obj, call.namespace)
         obj = to_stored(resource, obj)
         collection = self.collection(resource)
@@ -78,8 +79,7 @@ class Writer:
         if resource.namespaced:
             self._admission.check_namespace(resource, call.namespace, metadata.get("name", ""))
         rules.begin_life(resource, obj, format_time(self._clock.wall()), self._rng)
-        apply_defaults(resource.kind, obj)
-        check_create(resource, from_stored(resource, obj))
+        complete(resource, obj, known)
         self._admission.complete(resource, obj)
         old = collection.records.get(f"{call.namespace}/{metadata['name']}")
         if old is not None:

@@ -15,7 +15,7 @@ from kcm.sandbox.schema.canonical import canonicalize
 from kcm.sandbox.schema.defaults import autoscaling, core, pods, workloads
 from kcm.sandbox.schema.fields import type_of
 
-__all__ = ["apply_defaults", "qos_class"]
+__all__ = ["apply_defaults", "apply_spelling", "qos_class"]
 
 qos_class = pods.qos_class
 
@@ -39,7 +39,12 @@ _BY_KIND: Mapping[str, Defaulter] = {
 
 def apply_defaults(kind: str, obj: dict[str, Any]) -> None:
     """Fill in defaults and canonical spellings in place. Run `type_errors` first."""
-    api_version = obj.get("apiVersion")
-    canonicalize(type_of(kind, api_version if isinstance(api_version, str) else ""), obj)
+    apply_spelling(kind, obj)
     if (defaulter := _BY_KIND.get(kind)) is not None:
         defaulter(obj)
+
+
+def apply_spelling(kind: str, obj: dict[str, Any]) -> None:
+    """Do only the half of `apply_defaults` that adds nothing: canonical spellings, in place."""
+    api_version = obj.get("apiVersion")
+    canonicalize(type_of(kind, api_version if isinstance(api_version, str) else ""), obj)

@@ -17,7 +17,14 @@ from kcm.sandbox.schema.validation.failures import FieldError
 from kcm.sandbox.schema.validation.metadata import check_metadata, check_metadata_update
 from kcm.sandbox.schema.validation.parts import Errors, Json
 
-__all__ = ["FieldError", "type_errors", "validate_create", "validate_status", "validate_update"]
+__all__ = [
+    "FieldError",
+    "type_errors",
+    "validate_create",
+    "validate_metadata",
+    "validate_status",
+    "validate_update",
+]
 
 Whole = Callable[[Json], Errors]
 Change = Callable[[Json, Json], Errors]
@@ -67,6 +74,11 @@ def validate_create(kind: str, obj: dict[str, Any]) -> list[FieldError]:
     if (check := _WHOLE.get(kind)) is not None:
         found += check(obj)
     return found
+
+
+def validate_metadata(kind: str, obj: dict[str, Any]) -> list[FieldError]:
+    """Return what is wrong with the metadata of a new object whose spec is known to be right."""
+    return list(check_metadata(kind, obj))
 
 
 def validate_update(kind: str, new: dict[str, Any], old: dict[str, Any]) -> list[FieldError]:
