@@ -14,7 +14,7 @@ from controllers.deployment.observe import Seen
 from controllers.deployment.passes import Kind, Recreate, Roll, RollBack
 from controllers.deployment.rolling import new_size
 from controllers.deployment.templates import HASH_LABEL, labels_of, meaning, template_hash, with_hash
-from kcm import AlreadyExists, NamespaceTerminating, Outcome, Plan
+from kcm import AlreadyExists, ApiError, NamespaceTerminating, Outcome, Plan, TooManyRequests
 from kcm.objects import LabelSelector, ObjectMeta, WholeReplicaSet, controller_of, owner_reference
 from kcm.objects.deployments import WholeReplicaSetSpec
 
@@ -109,7 +109,11 @@ def birth_plan(seen: Seen, new: WholeReplicaSet) -> Plan:
 
 
 def judge(seen: Seen, new: WholeReplicaSet, found: WholeReplicaSet | None, outcome: Outcome) -> Birth:
-    """Return what became of the attempt. `found` is what the replica holds under the name afterwards."""
+    """Return what became of the attempt. `found` is what the replica holds under the name afterwards.
+
+    An error that says nothing about the replica set (no answer, no leave to write, too many
+    requests) is raised: it is tried again and told to nobody.
+    """
     error = outcome.failed[0].error if outcome.failed else None
     name = new.metadata.name
     match error:
@@ -126,8 +130,10 @@ def judge(seen: Seen, new: WholeReplicaSet, found: WholeReplicaSet | None, outco
             return Collided()
         case None:
             return Born(name)
-        case _:
+        case ApiError() if not isinstance(error, TooManyRequests):
             return Refused(name, error)
+        case _:
+            raise error
 
 
 def _adoptable(new: WholeReplicaSet, found: WholeReplicaSet) -> bool:
