@@ -100,7 +100,7 @@ class ApiLease:
             return _found(
                 await self._client.create(self._type, self._key.namespace, msgspec.json.encode(body))
             )
-        except (AlreadyExists, Conflict, NotFound) as error:
+        except (AlreadyExists, Conflict) as error:
             raise Outdated(str(error)) from error
 
     async def write(self, base: Found, record: Record, handover: str) -> Found:

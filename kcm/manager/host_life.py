@@ -1,8 +1,10 @@
 """The life of one host, as the manager sees it: a pure machine.
 
     Waiting ──due──▶ Starting ──declared──▶ Filling ──synced──▶ Ready ──promoted──▶ Leading
-       ▲                │ too late            │ silent            │ silent           │ silent
-       └──── gone ──────┴─────────────────────┴───────────────────┴──────────────────┘
+       ▲                │                     │                   │                  │
+       ├──── gone ──────┼─────────────────────┼───────────────────┼──────────────────┤
+       │                │ too late            │ silent            │ silent           │ silent
+       └──── gone ──── Dying ◀────────────────┴───────────────────┴──────────────────┘
     Leading ──demoted──▶ Demoted ──gone──▶ Waiting        any ──refused──▶ Refused
     any ──stop asked──▶ Stopping ──gone──▶ Ended
 
@@ -71,6 +73,12 @@ class Leading(msgspec.Struct, frozen=True):
     failures: int
 
 
+class Dying(msgspec.Struct, frozen=True):
+    """Killed for a failing; not reaped yet, however long that takes."""
+
+    failures: int
+
+
 class Demoted(msgspec.Struct, frozen=True):
     """The Lease is lost: killed, to come back as a standby."""
 
@@ -94,7 +102,7 @@ class Ended(msgspec.Struct, frozen=True):
     """It has stopped as asked."""
 
 
-State = Waiting | Starting | Filling | Ready | Leading | Demoted | Stopping | Refused | Ended
+State = Waiting | Starting | Filling | Ready | Leading | Dying | Demoted | Stopping | Refused | Ended
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -195,10 +203,10 @@ def _tick(state: State, now: float, settings: LifeSettings) -> tuple[State, tupl
     match state:
         case Waiting(until, failures) if now >= until:
             return Starting(now, failures), (Launch(),)
-        case Starting(since) if now >= since + settings.start_timeout:
-            return state, (Kill("not ready in time"),)
-        case Filling(heard) | Ready(heard) | Leading(heard) if now >= heard + settings.hang_deadline:
-            return state, (Kill("silent"),)
+        case Starting(since, failures) if now >= since + settings.start_timeout:
+            return Dying(failures), (Kill("not ready in time"),)
+        case Filling() | Ready() | Leading() if now >= state.heard + settings.hang_deadline:
+            return Dying(state.failures), (Kill("silent"),)
         case Stopping(until, killed) if now >= until and not killed:
             return Stopping(until, True), (Kill("not stopped in time"),)
         case _:
@@ -216,7 +224,7 @@ def _heard(state: State, now: float) -> State:
 
 def _gone(state: State, now: float, settings: LifeSettings) -> State:
     match state:
-        case Starting() | Filling() | Ready() | Leading():
+        case Starting() | Filling() | Ready() | Leading() | Dying():
             wait = min(
                 settings.restarts.cap,
                 settings.restarts.base * settings.restarts.factor ** min(state.failures, 64),
@@ -237,7 +245,7 @@ def _stop(state: State, grace: float, now: float) -> tuple[State, tuple[Output, 
             return Ended(), ()
         case Stopping():
             return state, ()
-        case Demoted():
+        case Dying() | Demoted():
             return Stopping(now + KILL_PATIENCE_SECONDS, True), ()
         case Starting():
             return Stopping(now + KILL_PATIENCE_SECONDS, True), (Kill("asked to stop while starting"),)

@@ -136,6 +136,8 @@ class Observatory:
         return ""
 
     def _check_informers(self) -> str:
+        if not self._hosts:
+            return "no controller is enabled"
         if not self._informers.informers:
             return "no host has said what it watches yet"
         late = [

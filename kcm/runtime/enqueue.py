@@ -52,7 +52,7 @@ def _owners(
     for state in (old, new):
         owner = controller_of(state.metadata) if state is not None else None
         if state is not None and owner is not None and owner.kind == primary.kind:
-            yield Key(state.metadata.namespace, owner.name)
+            yield Key(state.metadata.namespace if primary.namespaced else "", owner.name)
     if watch.adopts is not None and new is not None and controller_of(new.metadata) is None:
         yield from _suitors(watch.adopts, primary, cache, old, new)
 
