@@ -175,6 +175,12 @@ def kubectl(shared_kubectl, request):
 
 
 @pytest.fixture
+def kubectl_on(kubectl_binary, tmp_path):
+    """Make a kubectl on another sandbox."""
+    return lambda kubeconfig: Kubectl(kubectl_binary, kubeconfig, tmp_path)
+
+
+@pytest.fixture
 def start_sandbox(tmp_path):
     """Start sandbox processes that end with the test."""
     with contextlib.ExitStack() as stack:
