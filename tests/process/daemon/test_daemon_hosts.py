@@ -129,7 +129,7 @@ def test_the_fork_server_may_die_too(server, start_daemon):
     os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
     server.apply("web", 3)
     eventually(lambda: server.settled("web", 3), what="works again")
-    assert daemon.host()["epoch"] == 2
+    assert daemon.host()["epoch"] >= 2
     assert daemon.stop() == 0
 
 
