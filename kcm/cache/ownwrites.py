@@ -28,6 +28,11 @@ class OwnWrites:
     def __len__(self) -> int:
         return len(self._deleted) + len(self._left)
 
+    @property
+    def deletions(self) -> int:
+        """Return how many deletions the feed has not confirmed."""
+        return len(self._deleted)
+
     def delete(self, uid: str, known: str) -> None:
         """Remember that the server deleted `uid`, last known at resourceVersion `known` ("" if never)."""
         self._deleted[uid] = known

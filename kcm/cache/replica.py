@@ -98,6 +98,11 @@ class Replica(Generic[R]):
         """Return the keys of bad objects that no state is known of, and the uids of their controllers."""
         return self._unseen
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Say whether an own deletion has not come back through the feed yet."""
+        return self._own.deletions > 0
+
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Add a custom index and fill it. ValueError when the name has another function already."""
         self._objects.add_index(name, function)

@@ -139,7 +139,7 @@ class HostAgent:
             await asyncio.gather(*(runner.stop(self._grace) for runner in self._runners))
             self._fence.close()
         self._report_metrics()
-        self._send(Stopped(self._replicas.last_writes))
+        self._send(Stopped(self._replicas.last_writes, complete=not self._replicas.unconfirmed))
 
     def _load(self, configure: Configure) -> bool:
         try:

@@ -149,9 +149,14 @@ class MetricsReport(msgspec.Struct, frozen=True, tag="metrics"):
 
 
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
-    """All workers have ended; nothing will be written any more."""
+    """All workers have ended; nothing will be written any more.
+
+    `complete`: whoever has seen `last_writes` has seen all that this host did. Not so while a
+    deletion is not confirmed: its answer names no version.
+    """
 
     last_writes: Mapping[str, str] = {}
+    complete: bool = True
 
 
 ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | MetricsReport | Stopped

@@ -72,6 +72,11 @@ class Replicas:
         """Return the newest resourceVersion written by this host, by resource."""
         return {str(resource): version for resource, version in self._last_writes.items()}
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Say whether something was deleted whose end the feed has not brought yet."""
+        return any(replica.unconfirmed for readers in self._numbered for replica in readers)
+
     def show(self, metrics: Metrics) -> None:
         """Set the gauges that tell what the replicas hold, cannot read and had to drop."""
         label = ("resource",)

@@ -89,7 +89,8 @@ class ControllerRunner:
 
     async def stop(self, grace: float) -> None:
         """End the workers: none starts another key, those under way get `grace` seconds."""
-        self._queue.shut_down()
+        # What waits is the successor's: a long queue must not keep it from leading.
+        self._queue.shut_down(discard=True)
         if self._workers is not None:
             done, _ = await asyncio.wait((self._workers,), timeout=grace)
             if not done:

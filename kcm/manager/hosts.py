@@ -110,19 +110,21 @@ class HostSupervisor:
         return tuple(subscription.spec for subscription in self._subscriptions)
 
     async def run(self) -> None:
-        """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host."""
+        """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host first."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not isinstance(self.state, life.Ended):
                     await self._advance(await self._next_input(), tasks)
                 self._call_off_promotion()
         finally:
-            if self._handle is not None:
-                self._kill("its supervisor ends")
-            # Whoever waits for this host to write no more would wait for ever.
-            self.state = life.Ended()
-            self._may_write = False
-            self._changed.set()
+            try:
+                if self._handle is not None:
+                    await self._put_down(self._handle)
+            finally:
+                # Whoever waits for this host to write no more would wait for ever.
+                self.state = life.Ended()
+                self._may_write = False
+                self._changed.set()
 
     def lead(self, deadline: float, handover: Mapping[str, str] | None) -> None:
         """The Lease is ours until `deadline`: promote the host as soon as it is ready and fresh.
@@ -162,6 +164,15 @@ class HostSupervisor:
     def update_credentials(self, credentials: Credentials) -> None:
         """Tell the host about newer credentials."""
         self._send(NewCredentials(credentials))
+
+    async def _put_down(self, handle: HostHandle) -> None:
+        self.vouches = False
+        self._kill("its supervisor ends")
+        try:
+            async with asyncio.timeout(life.KILL_PATIENCE_SECONDS):
+                await handle.ended()
+        except TimeoutError:
+            self._log.error("host cannot be reaped", pid=handle.pid)
 
     async def _next_input(self) -> life.Input:
         when = life.due(self.state, self._settings)
@@ -267,8 +278,9 @@ class HostSupervisor:
                 self.reports = reports
                 self.last_writes = last_writes
                 self._inputs.put_nowait(life.Heard())
-            case Stopped(last_writes):
+            case Stopped(last_writes, complete):
                 self.last_writes = last_writes
+                self.vouches = self.vouches and complete
                 self._stopped = True
             case MetricsReport(snapshot):
                 self._exposition.update(self.name, self.epoch, bytes(snapshot))

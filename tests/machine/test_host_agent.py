@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import msgspec
 
-from kcm import Controller, Plan, RequeueAfter, primary
+from kcm import Controller, Done, Plan, RequeueAfter, primary
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import ReplaceBegin, ReplaceEnd, ReplaceItems
 from kcm.client.credentials import Credentials
@@ -16,10 +16,12 @@ from kcm.host.agent import HostAgent
 from kcm.objects import ReplicaSet
 from kcm.testing.virtual import VirtualClock, run
 
-WEB = (
-    b'{"metadata":{"name":"web","namespace":"default","uid":"u","resourceVersion":"5"},'
-    b'"spec":{"template":{"metadata":{},"spec":{}}}}'
-)
+
+def web(number):
+    return msgspec.Raw(
+        b'{"metadata":{"name":"web-%d","namespace":"default","uid":"u%d","resourceVersion":"5"},'
+        b'"spec":{"template":{"metadata":{},"spec":{}}}}' % (number, number)
+    )
 
 
 class Scribbler(Controller[ReplicaSet, ReplicaSet]):
@@ -51,12 +53,24 @@ class Stubborn(Scribbler):
         return RequeueAfter(1.0)
 
 
+class Patient(Scribbler):
+    """Takes ten seconds for a key."""
+
+    name = "patient"
+
+    async def reconcile(self, ctx, seen):
+        for _ in range(10):
+            await asyncio.sleep(1.0)
+            await ctx.apply(Plan.delete(seen, because="test"))
+        return Done()
+
+
 class Stage:
     """A host and the manager's end of its channel."""
 
     def __init__(self):
         self.clock = VirtualClock()
-        self.writes, self.said = [], []
+        self.writes, self.frames = [], []
         transport = SimpleNamespace(host="test", send=self._send)
         self.agent = HostAgent(self._hear, lambda source, count: transport, self.clock, SeededRng(1))
 
@@ -67,7 +81,11 @@ class Stage:
         return Response(200, {}, b"{}")
 
     def _hear(self, payload):
-        self.said.append(msgspec.json.decode(payload)["type"])
+        self.frames.append(msgspec.json.decode(payload))
+
+    @property
+    def said(self):
+        return [frame["type"] for frame in self.frames]
 
     def tell(self, *frames):
         for frame in frames:
@@ -80,11 +98,12 @@ class Stage:
             messages.Configure(*("h", 1, "test", (task,), credentials, 1.0, 1.0, 1, 0.0, "info", "json", 1.0))
         )
 
-    def feed(self):
-        self.tell(ReplaceBegin(0), ReplaceItems(0, (msgspec.Raw(WEB),)), ReplaceEnd(0, "5"))
+    def feed(self, count):
+        items = tuple(web(number) for number in range(count))
+        self.tell(ReplaceBegin(0), ReplaceItems(0, items), ReplaceEnd(0, "5"))
 
 
-def play(scenario, controller="Scribbler"):
+def play(scenario, controller="Scribbler", keys=1):
     """Run `scenario(stage, living)` on a host that is filled; `living` ends when the host may end."""
 
     async def main():
@@ -93,7 +112,7 @@ def play(scenario, controller="Scribbler"):
         try:
             stage.fill(controller)
             await asyncio.sleep(0.01)
-            stage.feed()
+            stage.feed(keys)
             async with asyncio.timeout(10_000):
                 await scenario(stage, living)
         finally:
@@ -153,6 +172,30 @@ def test_a_host_that_loses_its_manager_writes_nothing_more_and_ends_at_once():
         assert stage.clock.monotonic() - lost_at < 0.1
         await asyncio.sleep(10.0)
         assert len(stage.writes) == written
+
+    play(scenario)
+
+
+def test_a_host_that_is_asked_to_stop_finishes_what_is_under_way_and_begins_nothing_more():
+    async def scenario(stage, living):
+        stage.tell(messages.Lead(1000.0))
+        await asyncio.sleep(1.5)
+        begun = len(stage.writes)
+        stage.tell(messages.Stop(60.0))
+        async with asyncio.timeout(15.0):
+            await living
+        assert begun < len(stage.writes) <= 10, "a hundred keys wait, and are the successor's"
+
+    play(scenario, "Patient", 100)
+
+
+def test_deletions_that_the_feed_has_not_confirmed_are_not_vouched_for():
+    async def scenario(stage, living):
+        stage.tell(messages.Lead(1000.0))
+        await asyncio.sleep(1.5)
+        stage.tell(messages.Stop(0.0))
+        await living
+        assert stage.frames[-1] == {"type": "stopped", "last_writes": {}, "complete": False}
 
     play(scenario)
 

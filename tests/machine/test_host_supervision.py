@@ -30,7 +30,7 @@ class Handle:
         self.frames, self.killed = [], False
         self.told_to_lead = asyncio.Event()
         self._on_message, self._dying = on_message, dying
-        self._ended = asyncio.get_running_loop().create_future()
+        self._exited, self._how = asyncio.Event(), ""
 
     def send(self, payload):
         self.frames.append(msgspec.json.decode(payload))
@@ -55,11 +55,12 @@ class Handle:
             asyncio.get_running_loop().call_later(self._dying, self.exit, "signal SIGKILL")
 
     def exit(self, how="exit code 0"):
-        if not self._ended.done():
-            self._ended.set_result(how)
+        self._how = self._how or how
+        self._exited.set()
 
     async def ended(self):
-        return await self._ended
+        await self._exited.wait()
+        return self._how
 
 
 class Machine:
@@ -113,7 +114,7 @@ def play(scenario, dying=0.0):
     async def main():
         machine = Machine(dying)
         host = supervisor(machine)
-        supervising = asyncio.create_task(host.run())
+        machine.supervising = supervising = asyncio.create_task(host.run())
         try:
             async with asyncio.timeout(10_000):
                 return await scenario(host, machine)
@@ -310,6 +311,33 @@ def test_a_stop_waits_until_the_process_has_ended():
         assert host.last_writes == {str(PODS): "9"}
 
     play(scenario)
+
+
+def test_a_host_that_cannot_say_all_that_it_did_is_not_vouched_for():
+    async def scenario(host, machine):
+        handle = await promoted(host, machine)
+        host.stop(5.0)
+        await settle()
+        handle.says(messages.Stopped({str(PODS): "9"}, complete=False))
+        handle.exit()
+        await host.wait_until_not_leading()
+        assert not host.vouches
+
+    play(scenario)
+
+
+def test_a_supervisor_that_is_cancelled_reaps_its_host_first_and_vouches_for_nothing():
+    async def scenario(host, machine):
+        leadership = Leadership((host,), 5.0, ObjectReference("v1", "Lease", "ns", "kcm"), None)
+        await promoted(host, machine)
+        assert leadership.last_writes() is not None
+        began = asyncio.get_running_loop().time()
+        machine.supervising.cancel()
+        await leadership.deposed("the manager fails")
+        assert asyncio.get_running_loop().time() - began >= 2.0, "until it was reaped"
+        assert leadership.last_writes() is None
+
+    play(scenario, dying=2.0)
 
 
 def test_a_host_that_has_not_passed_its_barrier_cannot_vouch_for_its_predecessors():
