@@ -6,7 +6,9 @@ store's position has reached it. On a quiet resource no event carries it there, 
 Such a watch sends a bookmark two seconds before it ends (runtime §1): everything that
 happened up to the bookmark came before it in the probe, so once the main stream has passed the
 probe's last event, the store is current as of the bookmark. Where bookmarks do not come, a
-consistent list is asked for. Guarantees: a call shares only a LIST that started after it; a
+consistent list is asked for. `doubt` does the same for a watch that has been silent: on a quiet
+resource that is no fault, and a real server sends no bookmark before its own position moves,
+which such a LIST makes it do. Guarantees: a call shares only a LIST that started after it; a
 call ends when the server answers, or with the error of its LIST. Owns the waiting calls.
 """
 
@@ -80,6 +82,7 @@ class Freshness:
         self._asked = asyncio.Event()
         self._waiting: list[tuple[str, asyncio.Future[bool]]] = []
         self._awaited = asyncio.Event()
+        self._doubted = asyncio.Event()
         self._epoch = store.epoch
         self._filled = False
         self._stopped = False
@@ -107,6 +110,10 @@ class Freshness:
         if not await self._reach(version):
             await self.barrier()
 
+    def doubt(self) -> None:
+        """Find out whether the watch has missed something, and list anew if it has."""
+        self._doubted.set()
+
     def moved(self) -> None:
         """The position has changed, or the store was filled: let go whoever waited for that."""
         self._filled = True
@@ -127,6 +134,7 @@ class Freshness:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._list())
                 tasks.create_task(self._hurry())
+                tasks.create_task(self._verify())
         finally:
             self._stopped = True
             stopped = ReflectorStopped(f"{self._spec}: the watch was stopped")
@@ -162,6 +170,22 @@ class Freshness:
                 for asker in askers:
                     if not asker.done():
                         asker.set_result(version)
+
+    async def _verify(self) -> None:
+        while True:
+            await self._doubted.wait()
+            self._doubted.clear()
+            before = self._store.version
+            try:
+                version = list_version(await self._source.list_page(self._spec, limit=1))
+            except (ApiError, TransportError, ValueError):
+                # The watch meets the same trouble and tells it.
+                continue
+            if newer(before, version):
+                # Our position lies in the server's future: no watch from there brings anything.
+                self._stream.refresh()
+            else:
+                await self._reach(version)
 
     async def _hurry(self) -> None:
         misses = 0

@@ -55,7 +55,8 @@ WATCHLIST_QUIET = 30.0
 WATCHLIST_CEILING = 300.0
 # kube-rs: a watch that outlives its own time-out is dead.
 IDLE_SLACK = 5.0
-# Ours (reliability L5): bookmarks come every 60 s where they come at all.
+# Ours (reliability L5): bookmarks come every 60 s where they come at all. Not always: on
+# a quiet resource a real server sends none until its own cache has moved past where the watch began.
 BOOKMARK_SILENCE = 90.0
 # Bookmarks are expected of every server, until so many silent watches in a row brought none.
 MUTE_WATCHES = 2
@@ -66,8 +67,6 @@ MOST_PAGES = 20_000
 LONGEST_WAIT = 3600.0
 # Ours: a server that ends every watch after one event (runtime §11.4).
 BRIEF_WATCHES = 3
-# Ours: silence twice in a row may mean that our resourceVersion lies in the server's future.
-BARREN_WATCHES = 2
 ROLLBACKS_BELIEVED = 3
 
 
@@ -151,6 +150,9 @@ def _primed(state: Priming, what: Input, now: float, rng: Rng) -> Step:
             return _unavailable(memory, what, state.asked, now, rng, "watch")
         case Refused(cause="throttled" | "unreachable"):
             return _pause(_troubled(memory, what, "watch"), now, rng, "cycle", what.retry_after)
+        case Refused(cause="invalid"):
+            # A server without WatchList says so: that is no trouble.
+            return _list(memory)
         case Refused():
             return _list(_troubled(memory, what, "watch"))
         case _:
@@ -192,11 +194,8 @@ def _watched(state: Watching, what: Input, now: float, rng: Rng) -> Step:
         case Ended() | Refused(cause="cut") if state.opened is not None:
             return _closed(state, state.opened, now, rng)
         case Elapsed():
-            barren = memory.barren + 1
-            memory = _changed(memory, mute=memory.mute + (not memory.periodic))
-            if barren >= BARREN_WATCHES:
-                return _cycle(_changed(memory, barren=0), now, rng)
-            return _watch(_changed(memory, barren=barren), now, rng)
+            # Whether anything was missed is for `Freshness.doubt` to find out: a list would be wasted.
+            return _watch(_changed(memory, mute=memory.mute + (not memory.periodic)), now, rng)
         case Refused(cause="unreachable" | "throttled" | "cut"):
             return _pause(_troubled(memory, what, "watch"), now, rng, "watch", what.retry_after)
         case Refused(cause="expired"):
@@ -212,7 +211,7 @@ def _heard(state: Watching, what: Arrived, now: float) -> Watching:
     memory = state.memory
     ends = (state.opened if state.opened is not None else now) + state.timeout
     periodic = memory.periodic or (what.bookmarks > 0 and ends - now > PERIODIC_BEFORE_END)
-    memory = _changed(memory, version=_newest(memory.version, what.version), periodic=periodic, barren=0)
+    memory = _changed(memory, version=_newest(memory.version, what.version), periodic=periodic)
     events = state.events + what.events + what.bookmarks
     return msgspec.structs.replace(state, memory=memory, heard=now, events=events)
 
@@ -261,7 +260,6 @@ def _committed(
         synced=True,
         unavailable=False,
         brief=0,
-        barren=0,
         rollbacks=0,
         trouble=None,
     )

@@ -20,6 +20,7 @@ Cause = Literal[
     "forbidden",
     "unauthorized",
     "undecodable",
+    "invalid",
     "failed",
 ]
 After = Literal["cycle", "watch"]
@@ -43,7 +44,6 @@ class Memory(msgspec.Struct, frozen=True):
     calmed: float = float("-inf")
     periodic: bool = False
     brief: int = 0
-    barren: int = 0
     mute: int = 0
     rollbacks: int = 0
     trouble: Trouble | None = None

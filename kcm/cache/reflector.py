@@ -130,6 +130,7 @@ class Reflector:
         self._freshness.moved()
 
     def refresh(self) -> None:
+        self._log.info("listing anew: the watch does not tell that it is current")
         self._tell(Refresh())
         if self._next is not None and self._limit is not None:
             # The activity under way is to be left: let its time-out strike now.
@@ -237,7 +238,8 @@ class Reflector:
             self._instruments.failures.inc()
         if isinstance(what, Elapsed) and isinstance(self._state, Watching):
             self._instruments.silent.inc()
-            self._log.warning("watch is silent", for_=self._clock.monotonic() - self._state.heard)
+            self._log.debug("watch is silent", for_=self._clock.monotonic() - self._state.heard)
+            self._freshness.doubt()
         self._state, outputs = step(self._state, what, self._clock.monotonic(), self._rng)
         self._log_trouble(before, self._state.memory.trouble)
         for output in outputs:

@@ -17,6 +17,7 @@ from kcm.client.errors import (
     ApiError,
     Expired,
     Forbidden,
+    Invalid,
     NotFound,
     ResourceVersionTooLarge,
     Status,
@@ -109,6 +110,8 @@ def refusal_of(error: ApiError | TransportError) -> Refused:
             return Refused("tooLarge", text)
         case TooManyRequests(retry_after=retry_after):
             return Refused("throttled", text, retry_after or 0.0)
+        case Invalid():
+            return Refused("invalid", text)
         case NotFound():
             return Refused("missing", text)
         case Forbidden():

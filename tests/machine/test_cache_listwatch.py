@@ -333,11 +333,19 @@ def test_the_bookmark_before_the_end_is_not_a_periodic_one() -> None:
     assert not machine.memory.periodic
 
 
-def test_silence_twice_in_a_row_is_answered_by_a_resync() -> None:
+def test_silence_is_answered_by_a_new_watch_however_often() -> None:
     machine = watching(periodic=True)
-    assert shape(machine.tell(Elapsed(), after=90)) == [("watch", "50")]
-    machine.tell(Opened())
-    assert shape(machine.tell(Elapsed(), after=90)) == [("watchlist", "50")]
+    for _ in range(5):
+        assert shape(machine.tell(Elapsed(), after=90)) == [("watch", "50")]
+        machine.tell(Opened())
+
+
+def test_a_server_without_watch_list_is_no_trouble() -> None:
+    machine = priming()
+    assert shape(machine.tell(Refused("invalid", "sendInitialEvents is forbidden"))) == [
+        ("list", "", "", 500, "")
+    ]
+    assert machine.memory.trouble is None
 
 
 def test_the_resume_point_never_goes_back() -> None:

@@ -403,6 +403,50 @@ def test_a_silent_watch_is_noticed_within_ninety_seconds_where_bookmarks_come() 
     on_bench(scenario)
 
 
+def test_silence_of_a_quiet_resource_costs_no_list() -> None:
+    """A real server sends no bookmark while its own position stays where the watch began."""
+
+    async def scenario(bench: Bench) -> None:
+        await bench.settle(130)
+        bench.server.silent = True
+        for _ in range(30):
+            bench.server.elsewhere()
+            await bench.settle(60)
+        assert bench.server.count("watchlist") == 1
+        assert bench.store.version >= str(bench.server.version - 2), "proved all the same"
+        bench.server.speak()
+        bench.server.set("later")
+        await bench.settle(1)
+        assert bench.agrees()
+
+    on_bench(scenario)
+
+
+def test_what_a_silent_watch_has_missed_is_listed_within_three_minutes() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.settle(130)
+        bench.server.silent = True
+        bench.server.set("unseen")
+        await bench.settle(180)
+        assert bench.agrees()
+        assert bench.server.count("watchlist") == 2
+
+    on_bench(scenario)
+
+
+def test_a_server_that_went_back_in_time_under_a_silent_watch_is_noticed() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.settle(130)
+        bench.server.silent = True
+        bench.server.version -= 1
+        bench.server.objects.clear()
+        bench.server.history.clear()
+        await bench.settle(300)
+        assert bench.agrees()
+
+    on_bench(scenario)
+
+
 def test_a_bad_object_harms_no_other() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.settle()
