@@ -434,6 +434,22 @@ def test_a_renewal_whose_answer_was_lost_is_recognised_when_it_is_seen() -> None
     assert outputs == (Extend(2.0 + DEADLINE),)
 
 
+def test_a_refused_renewal_is_followed_by_a_read_and_repeated_on_what_was_read() -> None:
+    renewing, outputs = step(leading(), Tick(), at(2.0), ME)
+    assert isinstance(outputs[0], Write)
+    ours = outputs[0].attempt.record
+    # Somebody put a label on the Lease; no watch tells of it.
+    state, outputs = step(renewing, Refused(outputs[0].attempt), at(2.1), ME)
+    assert outputs == (Read(),)
+    assert isinstance(state, Leading)
+    state, outputs = step(state, saw(Found(renewing.sighting.found.record, "12"), 2.1), at(2.2), ME)
+    (again,) = outputs
+    assert isinstance(again, Write)
+    assert again.base is not None
+    assert again.base.version == "12"
+    assert again.attempt.record.holder == ours.holder
+
+
 def test_an_old_watch_event_is_no_news_and_does_not_depose() -> None:
     state, outputs = step(leading(), saw(lease("other", version="9")), at(1.0), ME)
     assert isinstance(state, Leading)

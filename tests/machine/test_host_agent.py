@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import msgspec
 
-from kcm import Controller, Done, Plan, RequeueAfter, primary
+from kcm import Controller, Done, Plan, RequeueAfter, owns, primary
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import ReplaceBegin, ReplaceEnd, ReplaceItems
 from kcm.client.credentials import Credentials
 from kcm.client.transport import Response
 from kcm.host import messages
 from kcm.host.agent import HostAgent
-from kcm.objects import ReplicaSet
+from kcm.objects import Pod, ReplicaSet
 from kcm.testing.virtual import VirtualClock, run
 
 
@@ -63,6 +63,13 @@ class Patient(Scribbler):
             await asyncio.sleep(1.0)
             await ctx.apply(Plan.delete(seen, because="test"))
         return Done()
+
+
+class Twofold(Scribbler):
+    """Watches pods too."""
+
+    name = "twofold"
+    watches = (primary(ReplicaSet), owns(Pod))
 
 
 class Stage:
@@ -131,6 +138,15 @@ def test_a_standby_is_filled_and_does_not_work():
         assert not stage.writes
 
     play(scenario)
+
+
+def test_a_host_is_filled_when_all_its_watches_are():
+    async def scenario(stage, living):
+        assert "synced" not in stage.said
+        stage.tell(ReplaceBegin(1), ReplaceEnd(1, "7"))
+        assert stage.said[-1] == "synced"
+
+    play(scenario, "Twofold")
 
 
 def test_a_host_that_hears_of_no_renewal_writes_until_the_deadline_and_not_after():

@@ -1,6 +1,7 @@
 """How the manager treats one host: when it lets it write, what it believes, and when it ends it."""
 
 import asyncio
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from kcm.base.backoff import Backoff
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
+from kcm.election.record import Handover
+from kcm.election.states import Term
 from kcm.host import messages
 from kcm.manager import host_life as life
 from kcm.manager.hosts import MOST_BARRIERS, HostSupervisor
@@ -204,6 +207,20 @@ def test_what_a_predecessor_wrote_last_is_waited_for_instead_of_the_server():
         passed.set_result(None)
         await settle()
         assert handle.types()[-1] == "lead"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("graceful", "asked"), [(True, (0, 1)), (False, (1, 0))])
+def test_only_a_predecessor_that_ended_in_order_is_believed_about_what_it_wrote(graceful, asked):
+    async def scenario(host, machine):
+        await warm(machine)
+        scribe = SimpleNamespace(emit=lambda event: None)
+        leadership = Leadership((host,), 5.0, ObjectReference("v1", "Lease", "ns", "kcm"), scribe)
+        left = Handover(complete=graceful, versions={str(PODS): "7"})
+        leadership.elected(Term("me", "other", 100.0, graceful, left, 1, "u", "9"))
+        await settle()
+        assert (len(machine.barriers), len(machine.reaches)) == asked
 
     play(scenario)
 
