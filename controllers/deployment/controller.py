@@ -70,34 +70,35 @@ class DeploymentController(Controller[Deployment, Seen]):
             seen = again
 
         kind = kind_of(seen)
-        birth: Birth | None = None
         if (size := birth_size(seen, kind)) is not None:
-            birth = await _bear(ctx, seen, size)
-            match birth:
-                case Unwelcome():
-                    return Done()
-                case Again():
-                    return RequeueAfter(0.0)
-                case Collided():
-                    (await ctx.apply(collision_plan(seen))).raise_failure()
-                    return RequeueAfter(0.0)
-        else:
-            (await ctx.apply(decide(seen, kind))).raise_failure()
-            if isinstance(kind, RollBack):
-                (await ctx.apply(rollback_plan(seen, kind.to))).raise_failure()
-                return Done()
-        after = look_for(ctx.cache, seen.deployment)
-        if birth is None and after.fleet != seen.fleet:
+            return await _give_birth(ctx, seen, kind, size)
+        plan = decide(seen, kind)
+        (await ctx.apply(plan)).raise_failure()
+        if isinstance(kind, RollBack):
+            (await ctx.apply(rollback_plan(seen, kind.to))).raise_failure()
+            return Done()
+        after = look_for(ctx.cache, seen.deployment) if plan else seen
+        if after.fleet != seen.fleet:
             # What was written asks for the next pass, and only the last one's counts are worth a write.
             return Done()
-        return await _report(ctx, after, kind, birth)
+        return await _report(ctx, after, kind, None)
 
 
-async def _bear(ctx: Context, seen: Seen, size: int) -> Birth:
+async def _give_birth(ctx: Context, seen: Seen, kind: Kind, size: int) -> Result:
     """Make the new replica set; what came of it decides how the pass goes on."""
     new = new_replica_set(seen, size)
     outcome = await ctx.apply(birth_plan(seen, new))
-    return judge(seen, new, ctx.cache.get(WholeReplicaSet, new.key), outcome)
+    birth = judge(seen, new, ctx.cache.get(WholeReplicaSet, new.key), outcome)
+    match birth:
+        case Unwelcome():
+            return Done()
+        case Again():
+            return RequeueAfter(0.0)
+        case Collided():
+            (await ctx.apply(collision_plan(seen))).raise_failure()
+            return RequeueAfter(0.0)
+        case _:
+            return await _report(ctx, look_for(ctx.cache, seen.deployment), kind, birth)
 
 
 async def _report(ctx: Context, seen: Seen, kind: Kind, birth: Birth | None) -> Result:

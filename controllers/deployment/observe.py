@@ -52,8 +52,7 @@ def look(cache: Cache, key: Key) -> Seen | None:
 
 def look_for(cache: Cache, deployment: Deployment) -> Seen:
     """Return what there is to see for a Deployment as it was read before, own writes included."""
-    _check(deployment)
-    selector = selector_of(deployment)
+    selector = _checked_selector(deployment)
     if selector is None:
         return Seen(deployment, True, bounds_of(deployment), Fleet(None, ()), (), (), False)
     metadata = deployment.metadata
@@ -106,7 +105,8 @@ def _any_pod_runs(cache: Cache, old: tuple[WholeReplicaSet, ...]) -> bool:
     return any(pod.status.phase not in FINISHED for pod in pods)
 
 
-def _check(deployment: Deployment) -> None:
+def _checked_selector(deployment: Deployment) -> Selector | None:
+    """Return the selector of a Deployment that can be acted on, None for an empty one."""
     spec = deployment.spec
     for name, number in (
         ("replicas", spec.replicas),
@@ -119,5 +119,8 @@ def _check(deployment: Deployment) -> None:
                 f"deployment {deployment.key}: spec.{name} is not in 0..{LARGEST}: correct it"
             )
     given = spec.selector
-    if given is None or ((given.match_labels or given.match_expressions) and selector_of(deployment) is None):
+    selector = selector_of(deployment)
+    is_empty = given is not None and not (given.match_labels or given.match_expressions)
+    if selector is None and not is_empty:
         raise TerminalError(f"deployment {deployment.key}: spec.selector selects nothing valid: correct it")
+    return selector
