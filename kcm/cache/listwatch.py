@@ -47,6 +47,8 @@ from kcm.objects.versions import newer, well_formed
 
 # All seconds. Source: runtime §1 unless another is named.
 BACKOFF = Backoff(base=0.8, cap=30.0, factor=2.0, jitter=1.0)
+# Ours: to knock at a closed door costs nobody anything, to come back late costs the user half a minute.
+BACKOFF_ABSENT = Backoff(base=0.8, cap=4.0, factor=2.0, jitter=0.5)
 BACKOFF_RESET = 120.0
 WATCH_TIMEOUT = (300, 600)
 SHORT_WATCH = 1.0
@@ -127,7 +129,9 @@ def _pause(memory: Memory, now: float, rng: Rng, then: After, retry_after: float
     """Back off. The count starts anew 2 minutes after it last did, whatever happened since."""
     if now - memory.calmed > BACKOFF_RESET:
         memory = _changed(memory, failures=0, calmed=now)
-    wait = max(BACKOFF.delay(memory.failures, rng), min(retry_after, LONGEST_WAIT))
+    absent = memory.trouble is not None and memory.trouble.cause == "unreachable"
+    backoff = BACKOFF_ABSENT if absent else BACKOFF
+    wait = max(backoff.delay(memory.failures, rng), min(retry_after, LONGEST_WAIT))
     memory = _changed(memory, failures=memory.failures + 1)
     return Pausing(memory, now + wait, then), (Wait(),)
 
@@ -198,6 +202,8 @@ def _watched(state: Watching, what: Input, now: float, rng: Rng) -> Step:
             return _watch(_changed(memory, mute=memory.mute + (not memory.periodic)), now, rng)
         case Refused(cause="unreachable" | "throttled" | "cut"):
             return _pause(_troubled(memory, what, "watch"), now, rng, "watch", what.retry_after)
+        case Refused(cause="expired") if memory.expiries == 0:
+            return _cycle(_changed(memory, expiries=1), now, rng)
         case Refused(cause="expired"):
             return _pause(memory, now, rng, "cycle")
         case Refused(cause=cause):
@@ -211,7 +217,7 @@ def _heard(state: Watching, what: Arrived, now: float) -> Watching:
     memory = state.memory
     ends = (state.opened if state.opened is not None else now) + state.timeout
     periodic = memory.periodic or (what.bookmarks > 0 and ends - now > PERIODIC_BEFORE_END)
-    memory = _changed(memory, version=_newest(memory.version, what.version), periodic=periodic)
+    memory = _changed(memory, version=_newest(memory.version, what.version), periodic=periodic, expiries=0)
     events = state.events + what.events + what.bookmarks
     return msgspec.structs.replace(state, memory=memory, heard=now, events=events)
 

@@ -45,6 +45,7 @@ class Memory(msgspec.Struct, frozen=True):
     periodic: bool = False
     brief: int = 0
     mute: int = 0
+    expiries: int = 0
     rollbacks: int = 0
     trouble: Trouble | None = None
 

@@ -149,9 +149,11 @@ class World:
         )
         headers = {"content-type": content_type, "accept": "application/json", "user-agent": "test"}
         answer = await self.api.handle(Request(method, target, pairs, headers, encoded))
-        assert isinstance(answer.body, bytes)
-        assert answer.status < 300, f"{method} {path}: {answer.status} {answer.body.decode()}"
-        decoded: Json = msgspec.json.decode(answer.body)
+        content = (
+            answer.body if isinstance(answer.body, bytes) else b"".join([part async for part in answer.body])
+        )
+        assert answer.status < 300, f"{method} {path}: {answer.status} {content.decode()}"
+        decoded: Json = msgspec.json.decode(content)
         return decoded
 
     async def items(self, path: str) -> list[Json]:

@@ -259,7 +259,7 @@ def test_a_missing_resource_type_is_found_within_a_minute_of_its_appearance() ->
         ),
         pytest.param((Ended(),), 0.5, [("wait",)], id="very short: backoff"),
         pytest.param((Refused("throttled"),), 5.0, [("wait",)], id="429 inside: backoff"),
-        pytest.param((Refused("expired"),), 5.0, [("wait",)], id="410 inside: backoff"),
+        pytest.param((Refused("expired"),), 5.0, [("watchlist", "50")], id="410 inside: resync at once"),
         pytest.param((Refused("failed"),), 5.0, [("wait",)], id="500 inside: backoff"),
         pytest.param((Refused("undecodable"),), 5.0, [("wait",)], id="undecodable: backoff"),
         pytest.param((Elapsed(),), 405.0, [("watch", "50")], id="silent: again"),
@@ -284,9 +284,19 @@ def test_ends_of_a_watch(inputs: tuple[Input, ...], after: float, expected: list
     ],
 )
 def test_what_follows_the_backoff(what: Input, then: tuple[str, str]) -> None:
-    machine = watching()
+    machine = watching(expiries=1)
     machine.tell(what, after=0.5)
     assert shape(machine.tell(Elapsed(), after=machine.pause)) == [then]
+
+
+def test_only_the_first_410_is_answered_at_once_until_events_have_come_again() -> None:
+    machine = watching()
+    assert shape(machine.tell(Opened(), Refused("expired"))) == [("watchlist", "50")]
+    machine.tell(Arrived(0, "60", 1, ends_initial=True))
+    assert shape(machine.tell(Refused("expired"))) == [("wait",)]
+    machine = watching(expiries=1)
+    machine.tell(Opened(), Arrived(1, "51"))
+    assert shape(machine.tell(Refused("expired"))) == [("watchlist", "51")]
 
 
 def test_a_server_that_ends_every_watch_after_one_event_is_not_hammered() -> None:
@@ -370,11 +380,19 @@ def test_the_backoff_doubles_from_0_8_to_30_seconds_with_full_jitter() -> None:
     pauses = []
     machine.tell(Begin())
     for _ in range(8):
-        machine.tell(Refused("unreachable"))
+        machine.tell(Refused("throttled"))
         pauses.append(machine.pause)
         machine.tell(Elapsed())
     for pause, base in zip(pauses, [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30], strict=True):
         assert base <= pause < 2 * base
+
+
+def test_a_server_that_is_not_there_is_asked_again_within_six_seconds() -> None:
+    machine = watching()
+    for _ in range(8):
+        machine.tell(Refused("unreachable"))
+        assert machine.pause <= 6.0
+        machine.tell(Elapsed())
 
 
 def test_the_backoff_starts_anew_two_minutes_after_it_last_did() -> None:
