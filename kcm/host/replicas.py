@@ -38,6 +38,7 @@ class Replicas:
                 readers[watch.type].add_index(name, index)
         self._numbered = [tuple(readers.values()) for readers in self._by_watch.values()]
         self._last_writes: dict[ResourceType, str] = {}
+        self._unshown = False
 
     def declarations(self) -> tuple[WatchDeclaration, ...]:
         """Return what the manager has to feed, in the order of the feed's numbers."""
@@ -74,8 +75,9 @@ class Replicas:
 
     @property
     def unconfirmed(self) -> bool:
-        """Say whether something was deleted whose end the feed has not brought yet."""
-        return any(replica.unconfirmed for readers in self._numbered for replica in readers)
+        """Say whether something was done that `last_writes` does not tell: a deletion that the feed has
+        not brought yet, or a write whose answer could not be read."""
+        return self._unshown or any(replica.unconfirmed for readers in self._numbered for replica in readers)
 
     def show(self, metrics: Metrics) -> None:
         """Set the gauges that tell what the replicas hold, cannot read and had to drop."""
@@ -92,8 +94,12 @@ class Replicas:
             stale.labels(name).set(replica.stale)
 
     def wrote(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
-        """Take an answer into every replica of the resource; return it as the first of them reads it."""
+        """Take an answer into every replica of the resource; return it as the first of them reads it.
+
+        `Unreadable` when one cannot: the write happened, but not every reader sees it yet.
+        """
         first: Resource[Any] | None = None
+        unreadable: Unreadable | None = None
         for spec, readers in self._by_watch.items():
             if spec.resource != resource:
                 continue
@@ -101,12 +107,15 @@ class Replicas:
                 try:
                     written = replica.wrote(answer)
                 except Unreadable as error:
-                    # The write happened; that its answer cannot be shown must not look like a failure.
                     log.warning("answer to a write cannot be read", resource=str(resource), error=str(error))
+                    unreadable = error
                     continue
                 first = first if first is not None else written
         if first is not None and newer(first.metadata.resource_version, self._last_writes.get(resource, "")):
             self._last_writes[resource] = first.metadata.resource_version
+        if unreadable is not None:
+            self._unshown = True
+            raise unreadable
         return first
 
     def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:

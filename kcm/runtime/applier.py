@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import msgspec
 
 from kcm.base.errors import TerminalError
+from kcm.cache.typed import Unreadable
 from kcm.client.api import ApiClient
 from kcm.client.errors import AlreadyExists, ApiError, NotFound
 from kcm.client.transport import TransportError, Unanswered
@@ -59,7 +60,10 @@ class WriteThrough(Protocol):
     """Where answers to writes go: the replicas of this process."""
 
     def wrote(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
-        """Take the server's answer to a write; return it typed, or None if the type is not watched."""
+        """Take the server's answer to a write; return it typed, or None if the type is not watched.
+
+        `Unreadable` when it is watched and cannot be shown.
+        """
         ...
 
     def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:
@@ -150,7 +154,7 @@ class Applier:
                 answer = await self._client.patch(
                     target.resource, target.key, body, kind, subresource=subresource
                 )
-                return self._replicas.wrote(target.resource, answer)
+                return self._show(target.resource, answer)
             case Scale(target, replicas):
                 body = _encoder.encode({"spec": {"replicas": replicas}})
                 await self._client.patch(target.resource, target.key, body, "merge", subresource="scale")
@@ -177,7 +181,7 @@ class Applier:
             except WRITE_FAILURES as error:
                 # However the repeat ended: what became of the first one is still unknown.
                 raise error from lost
-        return self._replicas.wrote(resource, answer)
+        return self._show(resource, answer)
 
     async def _recognise(self, new: Resource[Any], resource: ResourceType, refusal: AlreadyExists) -> bytes:
         """Return the object that has the name if it is ours and alive; else raise the refusal.
@@ -191,13 +195,20 @@ class Applier:
             raise refusal from None
         except (ApiError, TransportError) as error:
             raise Unanswered(f"{refusal}; whose it is cannot be seen: {error}") from error
-        found = _header.decode(answer).metadata
+        found = _head_of(answer).metadata
         theirs = controller_of(found)
         if owner is None or theirs is None or theirs.uid != owner.uid or found.deletion_timestamp is not None:
             # Show it to the next look, so that another name is chosen.
-            self._replicas.wrote(resource, answer)
+            self._show(resource, answer)
             raise refusal
         return answer
+
+    def _show(self, resource: ResourceType, answer: bytes) -> Resource[Any] | None:
+        try:
+            return self._replicas.wrote(resource, answer)
+        except Unreadable as error:
+            # Done or not, the replica does not show it: nothing may be decided before the feed does.
+            raise Unanswered(f"the answer cannot be read: {error}") from error
 
     async def _delete(self, target: Target) -> Resource[Any] | None:
         try:
@@ -207,11 +218,19 @@ class Applier:
         except NotFound:
             self._replicas.deleted(target.resource, target.key, target.uid)
             return None
-        left = _header.decode(answer)
+        left = _head_of(answer)
         if left.kind == target.resource.kind and left.metadata.deletion_timestamp is not None:
-            return self._replicas.wrote(target.resource, answer)
+            return self._show(target.resource, answer)
         self._replicas.deleted(target.resource, target.key, target.uid)
         return None
+
+
+def _head_of(answer: bytes) -> _Header:
+    """Return the kind and metadata of an answer; `Unanswered` when it is no object at all."""
+    try:
+        return _header.decode(answer)
+    except (ValueError, RecursionError) as error:
+        raise Unanswered(f"the answer is no object: {error}") from error
 
 
 def encode_object(new: Resource[Any]) -> bytes:

@@ -9,11 +9,14 @@ import pytest
 from kcm.cache.replica import Cache
 from kcm.client.errors import Status, error_of
 from kcm.client.transport import NotSent, Unanswered
+from kcm.host.replicas import Replicas
 from kcm.objects import Key, NewPod, NewPodMeta, Pod
+from kcm.objects.pods import PodMeta
 from kcm.runtime.applier import Applier
 from kcm.runtime.context import Context
 from kcm.runtime.fence import Fenced
 from kcm.runtime.plan import Pace, Plan
+from kcm.runtime.watches import owns
 from kcm.telemetry.logging import logger
 from kcm.testing.virtual import VirtualClock, run
 
@@ -27,8 +30,12 @@ def refusal(code, reason=""):
 class Server:
     """Answers creates and gets by scripts: an error is raised, bytes are the answer, after `seconds`."""
 
-    def __init__(self, creates=(), gets=(), seconds=0.0):
-        self.creates, self.gets, self.seconds = list(creates), list(gets), seconds
+    def __init__(self, creates=(), gets=(), deletes=(), seconds=0.0):
+        self.creates, self.gets, self.deletes = list(creates), list(gets), list(deletes)
+        self.seconds = seconds
+
+    async def delete(self, resource, key, *, uid, resource_version):
+        return said(self.deletes)
 
     async def create(self, resource, namespace, body):
         await asyncio.sleep(self.seconds)
@@ -86,6 +93,34 @@ def test_a_create_that_was_refused_at_once_is_not_in_doubt():
 def test_a_taken_name_whose_owner_cannot_be_seen_is_in_doubt(failure):
     context = context_on(Server([refusal(409, "AlreadyExists")], [failure]))
     assert run(context.apply(creates(1))).failed
+    assert context.unsettled == {PODS}
+
+
+RUBBISH = [b"<html>", b"", b"\xff", b"[]", b'{"metadata":' * 2000]
+
+
+@pytest.mark.parametrize("answer", RUBBISH)
+def test_an_answer_to_a_create_that_makes_no_sense_leaves_it_in_doubt(answer):
+    context = context_on(Server([answer]), Replicas((owns(Pod),)))
+    outcome = run(context.apply(creates(1)))
+    assert [type(failed.error) for failed in outcome.failed] == [Unanswered]
+    assert context.unsettled == {PODS}
+
+
+@pytest.mark.parametrize("answer", RUBBISH)
+def test_an_answer_about_a_taken_name_that_makes_no_sense_leaves_it_in_doubt(answer):
+    context = context_on(Server([refusal(409, "AlreadyExists")], [answer]))
+    outcome = run(context.apply(creates(1)))
+    assert [type(failed.error) for failed in outcome.failed] == [Unanswered]
+    assert context.unsettled == {PODS}
+
+
+@pytest.mark.parametrize("answer", RUBBISH)
+def test_an_answer_to_a_delete_that_makes_no_sense_leaves_it_in_doubt(answer):
+    context = context_on(Server(deletes=[answer]))
+    seen = Pod(metadata=PodMeta(name="p", namespace="default", uid="u", resource_version="5"))
+    outcome = run(context.apply(Plan.delete(seen, because="")))
+    assert [type(failed.error) for failed in outcome.failed] == [Unanswered]
     assert context.unsettled == {PODS}
 
 
