@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from controllers.deployment.annotations import DESIRED, MAXIMUM, count
 from controllers.deployment.bounds import Bounds
-from controllers.deployment.fleet import Fleet, age, wanted
+from controllers.deployment.fleet import Fleet, age, available, wanted
 from controllers.deployment.observe import Seen
 from controllers.deployment.rolling import Sizes
 from kcm.objects import WholeReplicaSet
@@ -63,7 +63,32 @@ def proportional_sizes(fleet: Fleet, bounds: Bounds, counted: int) -> Sizes:
     if sizes:
         first = next(iter(sizes))
         sizes[first] = max(0, sizes[first] + missing - given)
-    return sizes
+    return spare_what_runs(fleet, bounds, sizes)
+
+
+def spare_what_runs(fleet: Fleet, bounds: Bounds, sizes: Sizes) -> Sizes:
+    """Return the sizes so that no more available pods go than can be spared (reliability S4).
+
+    Only a shrinking Deployment with pods that do not run is concerned: of 8 new ones that do not
+    and 5 old ones that do, scaled from 10 to 4 with a surge of 1, the old would keep 2; they keep
+    the 3 that have to be available, and the new get 2 in place of 3.
+    """
+    kept = dict(sizes)
+    runs = {each.metadata.uid: available(each) for each in fleet.active}
+    lost = sum(max(0, runs[uid] - size) for uid, size in kept.items())
+    excess = lost - max(0, sum(runs.values()) - bounds.min_available)
+    if excess <= 0:
+        return kept
+    owed = 0
+    for uid, size in kept.items():
+        back = max(0, min(excess - owed, runs[uid] - size))
+        kept[uid] += back
+        owed += back
+    for uid, size in kept.items():
+        taken = max(0, min(owed, size - runs[uid]))
+        kept[uid] -= taken
+        owed -= taken
+    return kept
 
 
 def size_change(replica_set: WholeReplicaSet, bounds: Bounds, counted: int) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
+from kcm.config.schema import ControllerConfig
 from kcm.sandbox.api.faults import Fault, Refuse
 from kcm.testing.invariants import OneSetPerTemplate, RolloutBounds, controller_uid, is_active
 from kcm.testing.virtual import run
-from kcm.testing.world import WORKLOADS, Json, World, deployment, replica_set
+from kcm.testing.world import WORKLOADS, Json, World, deployment, quick_configuration, replica_set
 
 PODS = "/api/v1/namespaces/default/pods"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
@@ -481,6 +483,41 @@ async def test_2_an_adopted_replica_set_gives_its_revision_on(world: World) -> N
     await stays_quiet(world)
 
 
+@pytest.mark.parametrize(
+    ("plain", "owners"),
+    [pytest.param("other", 2, id="another's too"), pytest.param("web", 1, id="ours already")],
+)
+def test_32_other_owners_of_an_adopted_replica_set_stay(plain: str, owners: int) -> None:
+    @story
+    async def adopted(world: World) -> None:
+        other = await world.call("POST", DEPLOYMENTS, deployment("other", 0))
+        mine = await world.call("POST", DEPLOYMENTS, deployment("web", 1, paused=True))
+        owner = {"other": other, "web": mine}[plain]["metadata"]
+        orphan = replica_set("orphan", 1)
+        orphan["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+        orphan["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
+        reference = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": owner["name"],
+            "uid": owner["uid"],
+        }
+        orphan["metadata"] |= {"labels": {"app": "web"}, "ownerReferences": [reference]}
+        await world.call("POST", SETS, orphan)
+
+        async def taken() -> bool:
+            found = await world.call("GET", f"{SETS}/orphan")
+            return controller_uid(found) == mine["metadata"]["uid"]
+
+        await world.until(taken)
+        found = await world.call("GET", f"{SETS}/orphan")
+        assert len(found["metadata"]["ownerReferences"]) == owners
+        await reads(world, replicas=1, readyReplicas=1)
+        await stays_quiet(world)
+
+    adopted()
+
+
 @story
 async def test_34_a_replica_set_that_leaves_by_its_labels_comes_back_by_them(world: World) -> None:
     await bring(world, 1)
@@ -593,6 +630,24 @@ async def test_15_a_quota_on_pods_shows_as_replica_failure(world: World) -> None
     found = await completes(world, 4, within=120.0)
     assert condition(found, "ReplicaFailure") == {}
     await stays_quiet(world)
+
+
+def test_both_controllers_may_share_a_process() -> None:
+    # One replica for each reader's type of replica set, fed by one watch.
+    shared = {name: ControllerConfig(process="workloads") for name in WORKLOADS}
+    configuration = msgspec.structs.replace(quick_configuration(), controllers=shared)
+
+    async def in_one_process() -> None:
+        async with World(configuration=configuration) as world:
+            daemon = world.start(WORKLOADS)
+            await bring(world, 3)
+            await set_image(world, "2")
+            await completes(world, 3)
+            await stays_quiet(world)
+            assert len(daemon.launcher.handles) == 1
+            await daemon.stop()
+
+    run(in_one_process())
 
 
 @story

@@ -319,6 +319,35 @@ def test_94_proportional_scaling(
 
 
 @pytest.mark.parametrize(
+    ("replicas", "bounds", "sizes", "expected"),
+    [
+        pytest.param(4, (1, 1), [("new", 8, 0), ("a", 5, 5)], (2, 3), id="what runs is kept"),
+        pytest.param(4, (1, 1), [("new", 8, 8), ("a", 5, 5)], (3, 2), id="all runs: in proportion"),
+        pytest.param(4, (1, 1), [("new", 8, 0), ("a", 5, 2)], (3, 2), id="too few run: none goes"),
+        pytest.param(4, (1, 1), [("new", 2, 0), ("a", 5, 5)], (2, 3), id="cut after the new one"),
+        pytest.param(4, (1, 1), [("new", 8, 0), ("a", 3, 3)], (2, 3), id="cut after the old one"),
+        pytest.param(0, (1, 1), [("new", 8, 0), ("a", 5, 5)], (0, 0), id="nothing is wanted"),
+    ],
+)
+def test_scaling_down_spares_what_runs(
+    replicas: int, bounds: tuple[int, int], sizes: list[tuple[str, int, int]], expected: tuple[int, ...]
+) -> None:
+    within = Bounds(replicas, bounds[0], min(bounds[1], replicas))
+    mine = [
+        replica_set(
+            name,
+            size,
+            ready=ready,
+            age=number,
+            sized_for=(4, 5) if (name, size) in (("new", 2), ("a", 3)) else (10, 13),
+        )
+        for number, (name, size, ready) in enumerate(sizes)
+    ]
+    split = by_name(proportional_sizes(fleet(*mine), within, 0))
+    assert tuple(split[name] for name, *_ in sizes) == expected
+
+
+@pytest.mark.parametrize(
     ("amount", "by", "rounded"),
     [(5, 2, 3), (7, 2, 4), (3, 2, 2), (1, 3, 0), (2, 3, 1), (0, 5, 0), (10**18, 3, 333333333333333333)],
 )
@@ -379,6 +408,30 @@ def test_a_cut_in_the_middle_of_spreading_changes_nothing_of_the_end(
 def test_94_who_is_scaled(mine: list[tuple[str, int, int]], expected: dict[str, int]) -> None:
     sets = [replica_set(name, size, age=age, sized_for=(10, 13)) for name, size, age in mine]
     assert by_name(scaled_sizes(seen(deployment(10), *sets))) == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20)), min_size=2, max_size=4),
+    st.integers(0, 30),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+def test_no_scaling_takes_more_than_can_be_spared(
+    sizes: list[tuple[int, int]], replicas: int, surge: int, unavailable: int
+) -> None:
+    total = sum(size for size, _ in sizes)
+    bounds = Bounds(replicas, surge, min(unavailable, replicas))
+    mine = [
+        replica_set(f"a{number}", size, ready=ready, age=number, sized_for=(total, total))
+        for number, (size, ready) in enumerate(sizes)
+    ]
+    now = fleet(*mine)
+    after = proportional_sizes(now, bounds, 0)
+    runs = sum(map(available, now.all))
+    left = sum(min(available(each), after[each.metadata.uid]) for each in now.all)
+    assert left >= min(runs, bounds.min_available)
+    assert sum(after.values()) <= max(total, bounds.most)
+    assert min(after.values()) >= 0
 
 
 def test_saturated_means_sized_available_and_so_recorded() -> None:
