@@ -37,25 +37,41 @@ WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentContr
 class Daemon:
     """One manager of the world, with its hosts. `writes` counts those that may crash it."""
 
-    def __init__(
-        self, manager: Manager, launcher: LoopLauncher, stop: asyncio.Event, task: asyncio.Task[None]
-    ) -> None:
+    def __init__(self, manager: Manager, launcher: LoopLauncher) -> None:
         self.manager = manager
         self.launcher = launcher
         self.writes = 0
-        self._stop = stop
-        self._task = task
+        self.error: Exception | None = None
+        self.ended = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, tasks: asyncio.TaskGroup, may_fail: bool) -> asyncio.Task[None]:
+        """Let it run in a task group, which its own failure ends unless it `may_fail`."""
+        self._task = tasks.create_task(self._live(may_fail))
+        return self._task
 
     async def stop(self) -> None:
         """Ask it to stop, and wait until it has."""
         self._stop.set()
-        await self._task
+        await self.ended.wait()
 
     def kill(self) -> None:
         """End it as kill -9 would: nothing is released, nothing is flushed."""
         for handle in self.launcher.handles:
             handle.kill()
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _live(self, may_fail: bool) -> None:
+        try:
+            await self.manager.run(self._stop)
+        except Exception as error:
+            if not may_fail:
+                raise
+            self.error = error
+        finally:
+            self.ended.set()
 
 
 class World:
@@ -72,7 +88,6 @@ class World:
         )
         self._group = asyncio.TaskGroup()
         self._background: list[asyncio.Task[Any]] = []
-        self._crash: tuple[int, Callable[[], None]] | None = None
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -96,10 +111,12 @@ class World:
         identity: str = "one",
         crash_after: int | None = None,
         crash_of: str = "",
+        may_fail: bool = False,
     ) -> Daemon:
         """Start a daemon. With `crash_after`, its hosts die behind that many writes (once).
 
-        `crash_of` names one controller, whose writes alone are counted for that.
+        `crash_of` names one controller, whose writes alone are counted for that. With `may_fail`,
+        the daemon's own error is kept in its `error`; else it ends the world.
         """
         daemon: Daemon
         launcher: LoopLauncher
@@ -132,10 +149,8 @@ class World:
             self.clock,
             self.rng,
         )
-        stop = asyncio.Event()
-        task = self._group.create_task(manager.run(stop))
-        self._background.append(task)
-        daemon = Daemon(manager, launcher, stop, task)
+        daemon = Daemon(manager, launcher)
+        self._background.append(daemon.begin(self._group, may_fail))
         return daemon
 
     async def call(
