@@ -23,21 +23,27 @@ class OwnWrites:
 
     def __init__(self) -> None:
         self._deleted: dict[str, str] = {}
+        self._undated: set[str] = set()
         self._left: dict[Key, str] = {}
 
     def __len__(self) -> int:
         return len(self._deleted) + len(self._left)
 
     @property
-    def deletions(self) -> int:
-        """Return how many deletions the feed has not confirmed."""
-        return len(self._deleted)
+    def undated(self) -> int:
+        """Return how many deletions of unknown resourceVersion the feed has not confirmed."""
+        return len(self._undated)
 
-    def delete(self, uid: str, known: str) -> None:
-        """Remember that the server deleted `uid`, last known at resourceVersion `known` ("" if never)."""
+    def delete(self, uid: str, known: str, dated: bool = False) -> None:
+        """Remember that the server deleted `uid`, last known at resourceVersion `known` ("" if never).
+
+        `dated`: `known` is the resourceVersion of the deletion itself.
+        """
         self._deleted[uid] = known
+        if not dated:
+            self._undated.add(uid)
         if len(self._deleted) > MOST_DELETED:
-            del self._deleted[next(iter(self._deleted))]
+            self.confirm(next(iter(self._deleted)))
 
     def leave(self, key: Key, version: str) -> None:
         """Remember that the write of `version` moved the object out of the selector."""
@@ -51,6 +57,7 @@ class OwnWrites:
     def confirm(self, uid: str) -> None:
         """The feed has delivered the deletion: nothing of that uid can follow."""
         self._deleted.pop(uid, None)
+        self._undated.discard(uid)
 
     def reach(self, version: str) -> None:
         """The position is `version`: departures up to it are history."""
@@ -67,9 +74,11 @@ class OwnWrites:
             for uid, known in self._deleted.items()
             if uid in listed or not known or newer(known, version)
         }
+        self._undated &= self._deleted.keys()
         self.reach(version)
 
     def clear(self) -> None:
         """The server's state went back in time: what was done may be undone."""
         self._deleted.clear()
+        self._undated.clear()
         self._left.clear()

@@ -100,8 +100,8 @@ class Replica(Generic[R]):
 
     @property
     def unconfirmed(self) -> bool:
-        """Say whether an own deletion has not come back through the feed yet."""
-        return self._own.deletions > 0
+        """Say whether an own deletion of unknown version has not come back through the feed yet."""
+        return self._own.undated > 0
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """Add a custom index and fill it. ValueError when the name has another function already."""
@@ -159,13 +159,17 @@ class Replica(Generic[R]):
                 self._put(old, new)
         return new
 
-    def deleted(self, key: Key, uid: str) -> None:
-        """Note that the server has confirmed our deletion of that object: it is gone for good."""
-        if not uid:
+    def deleted(self, key: Key, uid: str, version: str = "") -> None:
+        """Note that the server has confirmed our deletion of that object: it is gone for good.
+
+        `version` is the deletion's resourceVersion, "" where the answer told none.
+        """
+        if not uid or (version and at_least(self._version, version)):
             return
         old = self._objects.get(*key)
         same = old is not None and old.metadata.uid == uid
-        self._own.delete(uid, old.metadata.resource_version if old is not None and same else "")
+        known = old.metadata.resource_version if old is not None and same else ""
+        self._own.delete(uid, version or known, dated=bool(version))
         if same:
             self._remove(key)
 

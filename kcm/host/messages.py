@@ -152,7 +152,7 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     """All workers have ended; nothing will be written any more.
 
     `complete`: whoever has seen `last_writes` has seen all that this host did. Not so while a
-    deletion is not confirmed: its answer names no version.
+    deletion is not confirmed whose answer named no version.
     """
 
     last_writes: Mapping[str, str] = {}

@@ -17,7 +17,7 @@ from kcm.cache.replica import Cache, Replica, Unreadable
 from kcm.cache.watchspec import WatchSpec
 from kcm.host.messages import WatchDeclaration
 from kcm.objects.resource import Key, Resource, ResourceType
-from kcm.objects.versions import newer
+from kcm.objects.versions import newer, well_formed
 from kcm.runtime.watches import Watch
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -75,8 +75,8 @@ class Replicas:
 
     @property
     def unconfirmed(self) -> bool:
-        """Say whether something was done that `last_writes` does not tell: a deletion that the feed has
-        not brought yet, or a write whose answer could not be read."""
+        """Say whether something was done that `last_writes` does not tell: a deletion of unknown
+        version that the feed has not brought yet, or a write whose answer could not be read."""
         return self._unshown or any(replica.unconfirmed for readers in self._numbered for replica in readers)
 
     def show(self, metrics: Metrics) -> None:
@@ -111,19 +111,25 @@ class Replicas:
                     unreadable = error
                     continue
                 first = first if first is not None else written
-        if first is not None and newer(first.metadata.resource_version, self._last_writes.get(resource, "")):
-            self._last_writes[resource] = first.metadata.resource_version
+        if first is not None:
+            self._note(resource, first.metadata.resource_version)
         if unreadable is not None:
             self._unshown = True
             raise unreadable
         return first
 
-    def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:
-        """Take an object out of every replica of the resource."""
+    def deleted(self, resource: ResourceType, key: Key, uid: str, version: str = "") -> None:
+        """Take an object out of every replica; `version` is that of its deletion, if known."""
+        version = version if well_formed(version) else ""
+        self._note(resource, version)
         for spec, readers in self._by_watch.items():
             if spec.resource == resource:
                 for replica in readers.values():
-                    replica.deleted(key, uid)
+                    replica.deleted(key, uid, version)
+
+    def _note(self, resource: ResourceType, version: str) -> None:
+        if version and newer(version, self._last_writes.get(resource, "")):
+            self._last_writes[resource] = version
 
 
 def spec_of(watch: Watch) -> WatchSpec:

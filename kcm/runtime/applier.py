@@ -46,11 +46,25 @@ WRITE_FAILURES = (ApiError, TransportError, Fenced, TerminalError)
 _encoder = msgspec.json.Encoder()
 
 
+class _Life(Metadata, frozen=True, kw_only=True):
+    """What says whether an object is still there after its DELETE."""
+
+    deletion_grace_period_seconds: int | None = None
+    finalizers: tuple[str, ...] = ()
+
+    @property
+    def gone(self) -> bool:
+        """Say whether nothing keeps the object: no grace (a pod without a node has none), no finalizer."""
+        if self.deletion_timestamp is None:
+            return True
+        return self.deletion_grace_period_seconds == 0 and not self.finalizers
+
+
 class _Header(Spec, frozen=True):
     """As much of an answer as tells an object from a Status."""
 
     kind: str = ""
-    metadata: Metadata = Metadata()
+    metadata: _Life = _Life()
 
 
 _header = msgspec.json.Decoder(_Header)
@@ -66,8 +80,8 @@ class WriteThrough(Protocol):
         """
         ...
 
-    def deleted(self, resource: ResourceType, key: Key, uid: str) -> None:
-        """Take the server's word that the object with this uid is gone."""
+    def deleted(self, resource: ResourceType, key: Key, uid: str, version: str = "") -> None:
+        """Take the server's word that the object with this uid is gone, since `version` if that is known."""
         ...
 
 
@@ -219,9 +233,14 @@ class Applier:
             self._replicas.deleted(target.resource, target.key, target.uid)
             return None
         left = _head_of(answer)
-        if left.kind == target.resource.kind and left.metadata.deletion_timestamp is not None:
+        if left.kind != target.resource.kind:
+            # A Status: it is gone, and nobody says since when.
+            self._replicas.deleted(target.resource, target.key, target.uid)
+            return None
+        if not left.metadata.gone:
             return self._show(target.resource, answer)
-        self._replicas.deleted(target.resource, target.key, target.uid)
+        # The object in the answer carries the resourceVersion of its deletion.
+        self._replicas.deleted(target.resource, target.key, target.uid, left.metadata.resource_version)
         return None
 
 

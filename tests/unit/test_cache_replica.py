@@ -221,6 +221,31 @@ def test_an_own_deletion_is_seen_at_once_and_no_late_event_brings_the_object_bac
     assert versions(replica) == {"a": "15"}
 
 
+def test_a_deletion_of_known_version_needs_no_confirmation() -> None:
+    replica = filled(pod(3))
+    replica.deleted(KEY, "u-a", "14")
+    assert (versions(replica), replica.unconfirmed) == ({}, False)
+    replica.feed(changes(("s", pod(12)), ("s", pod(13))))
+    assert versions(replica) == {}
+    replica.feed(changes(("d", pod(14))))
+    assert len(replica._own) == 0
+
+
+def test_a_deletion_whose_event_came_before_its_answer_leaves_nothing_to_remember() -> None:
+    replica = filled(pod(3))
+    replica.feed(changes(("d", pod(14))))
+    replica.deleted(KEY, "u-a", "14")
+    assert len(replica._own) == 0
+
+
+def test_a_deletion_of_unknown_version_is_unconfirmed_until_its_event() -> None:
+    replica = filled(pod(3))
+    replica.deleted(KEY, "u-a")
+    assert replica.unconfirmed
+    replica.feed(changes(("d", pod(14))))
+    assert not replica.unconfirmed
+
+
 def test_a_replace_does_not_resurrect_what_we_deleted() -> None:
     replica = filled(pod(3))
     replica.deleted(KEY, "u-a")
