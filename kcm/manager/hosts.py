@@ -3,8 +3,8 @@
 Drives the machine of `kcm.manager.host_life` with what the process and its channel do.
 Guarantees: what a host sends is checked, and a host that sends rubbish is killed and started
 again, not obeyed; its feed is attached when it declares and detached before its successor is
-launched; it is promoted only behind a freshness barrier that began after its predecessor was
-reaped. A host's death reaches nobody else. The supervisor owns its machine's state.
+launched; it is promoted only behind a freshness barrier that began in this term and after its
+predecessor was reaped. A host's death reaches nobody else. The supervisor owns its machine's state.
 """
 
 from __future__ import annotations
