@@ -88,8 +88,8 @@ class RolloutBounds:
     """No write of ours takes a Deployment out of its bounds (reliability S4), at any revision.
 
     Growing writes keep the sum of sizes within replicas + maxSurge; shrinking ones keep what is
-    available at replicas - maxUnavailable or take nothing from it; a pod that is ready is
-    deleted only where enough others are. What was asked for within the last second counts too:
+    available at replicas - maxUnavailable or take nothing from it; without minReadySeconds a pod
+    that is ready is deleted only where enough others are. What was asked for within the last second counts too:
     a decision may have been on its way. `broken` lists what broke it. Judges one Deployment.
     """
 
@@ -99,6 +99,7 @@ class RolloutBounds:
         self._name = name
         self._uid = ""
         self._wishes: list[_Wish] = []
+        self._ready_is_available = True
         self._sets: dict[str, Json] = {}
         self._pods: dict[str, Json] = {}
         api.audit.subscribe(self._see)
@@ -115,6 +116,7 @@ class RolloutBounds:
 
     def _wish(self, at: datetime, spec: Json) -> None:
         replicas, strategy = spec["replicas"], spec["strategy"]
+        self._ready_is_available = not spec.get("minReadySeconds")
         rolling = strategy.get("rollingUpdate", {})
         surge = _share(rolling.get("maxSurge", 0), replicas, up=True)
         unavailable = _share(rolling.get("maxUnavailable", 0), replicas, up=False)
@@ -163,6 +165,8 @@ class RolloutBounds:
         else:
             self._pods[uid] = mutation.after
         if not (self._wishes and mutation.user_agent.endswith("/replicaset") and mutation.verb == "delete"):
+            return
+        if not self._ready_is_available:
             return
         least = min(wish.least_available for wish in self._current(mutation.at))
         if ready > self._ready() < least:
