@@ -89,8 +89,9 @@ class RolloutBounds:
 
     Growing writes keep the sum of sizes within replicas + maxSurge; shrinking ones keep what is
     available at replicas - maxUnavailable or take nothing from it; without minReadySeconds a pod
-    that is ready is deleted only where enough others are. What was asked for within the last second counts too:
-    a decision may have been on its way. `broken` lists what broke it. Judges one Deployment.
+    that is ready is deleted only where enough others are. What was asked for within the last
+    second counts too: a decision may have been on its way. `broken` lists what broke it. Judges one
+    Deployment.
     """
 
     def __init__(self, api: ApiServer, name: str = "web") -> None:
