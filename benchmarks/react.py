@@ -1,8 +1,8 @@
 """Pod deleted → replacement created, one at a time, on an idle manager.
 
-
-
-on the POST, and nothing of the DELETE; so it is a little more than "replacement POST sent".
+Measured at one watch of the benchmark: from the arrival of the event that tells of the pod's end to
+that of the replacement's ADDED. It contains the manager, the feed, the host and the POST, the server's
+work on the POST, and nothing of the DELETE; so it is a little more than "replacement POST sent".
 """
 
 from __future__ import annotations
