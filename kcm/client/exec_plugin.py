@@ -27,6 +27,7 @@ from kcm.client.token_file import looks_like_pem, looks_like_token
 from kcm.client.transport import NotSent
 
 _LONGEST_OUTPUT = 1024 * 1024
+_LAST_WORDS = 2.0
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _LOADER = ("LD_", "PYTHON", "VIRTUAL_ENV", "__PYVENV")
 
@@ -111,8 +112,7 @@ async def run_plugin(
         raise NotSent(f"credential plugin {name} gave nothing within {timeout:g}s") from None
     finally:
         if process.returncode is None:
-            _kill(process)
-            await process.wait()
+            await _end(process)
     if code != 0:
         raise NotSent(f"credential plugin {name} failed with exit code {code}")
     return read_answer(output, name, plugin.api_version)
@@ -152,6 +152,19 @@ async def _output(process: asyncio.subprocess.Process) -> bytes:
             raise NotSent(f"a credential plugin printed more than {_LONGEST_OUTPUT} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it and wait until it is reaped; output that nobody read would keep `wait` from returning."""
+    _kill(process)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_LAST_WORDS):
+            while await process.stdout.read(65536):
+                pass
+            await process.wait()
+    except TimeoutError:
+        pass  # a grandchild in a session of its own holds the pipe: that is not ours to wait for
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -341,3 +341,15 @@ def test_an_expired_oidc_token_that_cannot_be_refreshed_is_an_error(tmp_path: Pa
             await source.current()
 
     asyncio.run(scenario())
+
+
+def test_a_plugin_whose_output_is_cut_off_does_not_keep_anybody_waiting(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        for _ in range(10):
+            document = plugin(tmp_path, "head -c 20000000 /dev/zero; exec sleep 60")
+            source = await opened(tmp_path, document, policy=ExecPolicy(allow_all=True))
+            async with asyncio.timeout(30):
+                with pytest.raises(NotSent, match="more than"):
+                    await source.current()
+
+    asyncio.run(scenario())
