@@ -26,7 +26,7 @@ def decide(seen: Seen, kind: Kind) -> Plan:
         case Deleting():
             return Plan.nothing()
         case Paused() | Resize():
-            return fleet_plan(seen, scaled_sizes(seen), stamps=True)
+            return fleet_plan(seen, scaled_sizes(seen), stamps=True, careful=True)
         case RollBack():
             return fleet_plan(seen, {})
         case Roll():
