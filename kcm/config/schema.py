@@ -98,8 +98,8 @@ class ClientConfig(Section, frozen=True):
     write_timeout: Annotated[float, Span(0.1, 600)] = 3.0
     """Longest time for a whole write. Part of the fence: see leaderElection.leaseDuration."""
 
-    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 32
-    """Connections that one process keeps open at most, watches not counted."""
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 100
+    """Connections that one process keeps open at most, and writes of one reconcile at once. No watches."""
 
     exec_plugins: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
     """Credential plugins that a kubeconfig may run: absolute paths. Empty: none may run."""

@@ -156,6 +156,7 @@ class HostAgent:
                 self._replicas,
                 self._client_maker(configure, task, transport),
                 self._freshness,
+                configure.connections,
                 self._metrics,
                 self._clock,
                 self._rng,

@@ -45,6 +45,7 @@ class ControllerRunner:
         replicas: Replicas,
         client: Callable[[str], ApiClient],
         freshness: Freshness,
+        width: int,
         metrics: Metrics,
         clock: Clock,
         rng: Rng,
@@ -65,7 +66,7 @@ class ControllerRunner:
         )
         api = client(task.name)
         self._events = EventLog(client(task.name), f"{task.name}-controller", clock, metrics, log)
-        applier = Applier(api, replicas, self._events)
+        applier = Applier(api, replicas, self._events, width)
         self._dispatcher = Dispatcher(
             controller,
             self._queue,
