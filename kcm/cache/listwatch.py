@@ -191,7 +191,7 @@ def _watched(state: Watching, what: Input, now: float, rng: Rng) -> Step:
     memory = state.memory
     match what:
         case Opened():
-            memory = _changed(memory, trouble=None)
+            memory = _changed(_reached(memory), trouble=None)
             return msgspec.structs.replace(state, memory=memory, opened=now, heard=now), ()
         case Arrived():
             return _heard(state, what, now), ()
@@ -277,7 +277,15 @@ def _committed(
     return following, (commit, *outputs)
 
 
+def _reached(memory: Memory) -> Memory:
+    """The server is there again: what was counted while it was away must not hold up what follows."""
+    absent = memory.trouble is not None and memory.trouble.cause == "unreachable"
+    return _changed(memory, failures=0) if absent else memory
+
+
 def _troubled(memory: Memory, what: Refused, verb: str) -> Memory:
+    if what.cause != "unreachable":
+        memory = _reached(memory)
     return _changed(memory, trouble=Trouble(what.cause, verb, what.text))
 
 

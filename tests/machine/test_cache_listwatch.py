@@ -395,6 +395,21 @@ def test_a_server_that_is_not_there_is_asked_again_within_six_seconds() -> None:
         machine.tell(Elapsed())
 
 
+def test_failures_of_a_server_that_was_away_do_not_hold_up_what_follows_its_return() -> None:
+    machine = watching(calmed=T0, expiries=1)
+    for _ in range(6):
+        machine.tell(Refused("unreachable"))
+        machine.tell(Elapsed())
+    machine.tell(Refused("failed"))
+    assert machine.pause < 1.6
+    machine = watching(calmed=T0, expiries=1)
+    for _ in range(6):
+        machine.tell(Refused("unreachable"))
+        machine.tell(Elapsed())
+    machine.tell(Opened(), Refused("expired"))
+    assert machine.pause < 1.6
+
+
 def test_the_backoff_starts_anew_two_minutes_after_it_last_did() -> None:
     machine = watching(failures=6, calmed=T0 - 119)
     machine.tell(Refused("throttled"))
