@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 PROGRAM = """
 import sys
 from pathlib import Path

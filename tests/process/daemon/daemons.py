@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PATIENCE = 90.0
+PATIENCE = 30.0
 GLANCE = 0.02
 PODS = "/api/v1/namespaces/default/pods"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
