@@ -62,14 +62,14 @@ class Admission:
 
     def check_delete(self, resource: ResourceInfo, name: str) -> None:
         """Raise 403 for the namespaces that a cluster cannot be without."""
-        if resource.kind == "Namespace" and name in UNDELETABLE:
+        if resource.nature == "Namespace" and name in UNDELETABLE:
             raise forbidden(resource, name, "this namespace may not be deleted")
 
     def complete(self, resource: ResourceInfo, obj: Json) -> None:
         """Fill in what plugins add to a new object; 403 when they refuse it."""
-        if resource.kind == "Pod":
+        if resource.nature == "Pod":
             self._complete_pod(resource, obj)
-        elif resource.kind == "Namespace":
+        elif resource.nature == "Namespace":
             labels = obj["metadata"].setdefault("labels", {})
             labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
             spec = obj.get("spec") or {}

@@ -15,12 +15,13 @@ from kcm.base.clock import Clock
 from kcm.sandbox.api.background import Pending
 from kcm.sandbox.api.calls import Call, DeleteOptions
 from kcm.sandbox.api.deletion import FOREGROUND, ORPHAN, Deleter
-from kcm.sandbox.api.errors import ApiFailure, Json
+from kcm.sandbox.api.errors import ApiFailure, Json, unknown_route
 from kcm.sandbox.api.history import DELETED, Event
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.writes import Writer
-from kcm.sandbox.schema.resources import RESOURCES, ResourceInfo, find_kind
+from kcm.sandbox.schema.registry import Registry
+from kcm.sandbox.schema.resources import ResourceInfo
 
 AGENT = "kcm-sandbox/garbage-collector"
 _BATCH = 64
@@ -31,8 +32,11 @@ _Key = tuple[Collection, str]
 class GarbageCollector:
     """Deletes what nobody owns any more."""
 
-    def __init__(self, store: Store, writer: Writer, deleter: Deleter, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, writer: Writer, deleter: Deleter, clock: Clock
+    ) -> None:
         self._store = store
+        self._registry = registry
         self._writer = writer
         self._deleter = deleter
         self._clock = clock
@@ -132,7 +136,7 @@ class GarbageCollector:
 
     def _absent(self, dependent: Record, reference: Json) -> bool:
         """Say whether an owner is certainly gone; one of a kind that is not served here is not."""
-        if find_kind(reference.get("apiVersion", ""), reference.get("kind", "")) is None:
+        if self._registry.find_kind(reference.get("apiVersion", ""), reference.get("kind", "")) is None:
             return False
         owner = self._store.by_uid.get(reference.get("uid", ""))
         if owner is None:
@@ -150,7 +154,7 @@ class GarbageCollector:
             ]
             return obj
 
-        self._writer.replace(_call(collection, record, "patch"), change)
+        self._writer.replace(self._call(collection, record, "patch"), change)
 
     def _finish(self, collection: Collection, record: Record, finalizer: str) -> None:
         def change(obj: Json) -> Json:
@@ -158,22 +162,20 @@ class GarbageCollector:
             obj["metadata"]["finalizers"] = [one for one in finalizers if one != finalizer]
             return obj
 
-        self._writer.replace(_call(collection, record, "patch"), change)
+        self._writer.replace(self._call(collection, record, "patch"), change)
 
     def _delete(self, collection: Collection, record: Record, propagation: str) -> None:
         options = DeleteOptions(uid=record.uid, propagation=propagation)
-        self._deleter.delete(_call(collection, record, "delete"), options)
+        self._deleter.delete(self._call(collection, record, "delete"), options)
+
+    def _call(self, collection: Collection, record: Record, verb: str) -> Call:
+        resource = stored_resource(self._registry, collection)
+        return Call(resource, verb, record.namespace, record.name, agent=AGENT, validation="Ignore")
 
 
-def _call(collection: Collection, record: Record, verb: str) -> Call:
-    return Call(
-        stored_resource(collection), verb, record.namespace, record.name, agent=AGENT, validation="Ignore"
-    )
-
-
-def stored_resource(collection: Collection) -> ResourceInfo:
-    """Return the resource whose objects a collection holds."""
-    for resource in RESOURCES:
-        if (resource.group, resource.plural) == (collection.group, collection.plural):
-            return resource
-    raise LookupError(f"no resource is stored as {collection.qualified}")
+def stored_resource(registry: Registry, collection: Collection) -> ResourceInfo:
+    """Return the resource whose objects a collection holds; 404 when it is served no more."""
+    resource = registry.stored(collection.group, collection.plural)
+    if resource is None:
+        raise unknown_route()
+    return resource

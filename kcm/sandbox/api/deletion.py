@@ -48,10 +48,10 @@ class Deleter:
         _set_propagation(metadata, options.propagation)
         grace = _grace(resource, obj, options)
         self._mark(metadata, grace)
-        if resource.kind == "Namespace":
+        if resource.nature == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
         held = bool(metadata.get("finalizers")) or metadata["deletionGracePeriodSeconds"] > 0
-        if resource.kind == "Namespace":
+        if resource.nature == "Namespace":
             held = held or bool((obj.get("spec") or {}).get("finalizers"))
         collection = self._store.collection(storage_group(resource), resource.plural)
         if not held:
@@ -87,7 +87,7 @@ class Deleter:
 def answer(call: Call, record: Record, gone: bool) -> Json | bytes:
     """Return what a DELETE answers: the object while it lives (and for some kinds anyway), else a Status."""
     resource = call.resource
-    if not gone or resource.kind in rules.RETURNED_BY_DELETE:
+    if not gone or resource.nature in rules.RETURNED_BY_DELETE:
         return raw(resource, record)
     details = named(resource, record.name)
     details["uid"] = record.uid
@@ -132,7 +132,7 @@ def _set_propagation(metadata: Json, policy: str) -> None:
 
 def _grace(resource: ResourceInfo, obj: Json, options: DeleteOptions) -> int:
     """Return the seconds that the object is given; only a pod that runs somewhere gets any."""
-    if resource.kind != "Pod":
+    if resource.nature != "Pod":
         return 0
     if not (obj.get("spec") or {}).get("nodeName"):
         return 0

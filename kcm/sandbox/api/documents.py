@@ -9,11 +9,13 @@ for to check a `kind: List`; as JSON it answers 406, because JSON breaks kubectl
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from kcm.sandbox.api.errors import Json, not_acceptable
 from kcm.sandbox.api.negotiation import accepts_aggregated
 from kcm.sandbox.api.records import encode
 from kcm.sandbox.schema import discovery, openapi
+from kcm.sandbox.schema.resources import ResourceInfo
 from kcm.serving.http import Request, Response
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -40,8 +42,8 @@ def version() -> Json:
     }
 
 
-def answer(request: Request) -> Response | None:
-    """Return the document at the request's path, or None when there is none."""
+def answer(request: Request, resources: Sequence[ResourceInfo]) -> Response | None:
+    """Return the document at the request's path about these resources, or None when there is none."""
     path = request.path.rstrip("/") or "/"
     if path in _HEALTH or path.startswith(("/livez/", "/readyz/", "/healthz/")):
         return Response(200, b"ok", "text/plain; charset=utf-8")
@@ -50,8 +52,8 @@ def answer(request: Request) -> Response | None:
     if path == "/openapi/v2":
         return _openapi_v2(request.headers.get("accept", ""))
     if path.startswith("/openapi/v3"):
-        return _openapi(request, path)
-    return _discovery(request, path)
+        return _openapi(request, path, resources)
+    return _discovery(request, path, resources)
 
 
 def _openapi_v2(accept: str) -> Response:
@@ -60,29 +62,29 @@ def _openapi_v2(accept: str) -> Response:
     return Response(200, _EMPTY_V2, _OPENAPI_V2)
 
 
-def _openapi(request: Request, path: str) -> Response | None:
+def _openapi(request: Request, path: str, resources: Sequence[ResourceInfo]) -> Response | None:
     if path == "/openapi/v3":
-        return _json(openapi.index())
-    document = openapi.document(path.removeprefix("/openapi/v3/"))
+        return _json(openapi.index(resources))
+    document = openapi.document(path.removeprefix("/openapi/v3/"), resources)
     if document is None:
         return None
     # The index names each document with its hash, so it may be kept for ever.
     return Response(200, document, headers={"Cache-Control": "public, immutable"} if request.query else {})
 
 
-def _discovery(request: Request, path: str) -> Response | None:
+def _discovery(request: Request, path: str, resources: Sequence[ResourceInfo]) -> Response | None:
     if path in ("/api", "/apis"):
         if accepts_aggregated(request.headers.get("accept", "")):
-            return Response(200, encode(discovery.aggregated(path == "/api")), _AGGREGATED)
-        return _json(discovery.api_versions() if path == "/api" else discovery.group_list())
+            return Response(200, encode(discovery.aggregated(path == "/api", resources)), _AGGREGATED)
+        return _json(discovery.api_versions() if path == "/api" else discovery.group_list(resources))
     parts = path.strip("/").split("/")
     match parts:
         case ["api", version_]:
-            found = discovery.resource_list("", version_)
+            found = discovery.resource_list("", version_, resources)
         case ["apis", group, version_]:
-            found = discovery.resource_list(group, version_)
+            found = discovery.resource_list(group, version_, resources)
         case ["apis", group]:
-            found = discovery.group(group)
+            found = discovery.group(group, resources)
         case [""]:
             found = {"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
         case _:

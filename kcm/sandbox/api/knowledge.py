@@ -38,17 +38,17 @@ __all__ = [
 
 def check_create(resource: ResourceInfo, obj: Json) -> None:
     """Raise 422 unless the object may be created as it stands."""
-    _refuse(resource, obj, validate_create(resource.kind, obj))
+    _refuse(resource, obj, validate_create(resource.nature, obj))
 
 
 def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise 422 unless `old` may become `new`."""
-    _refuse(resource, new, validate_update(resource.kind, new, old))
+    _refuse(resource, new, validate_update(resource.nature, new, old))
 
 
 def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise 422 unless the status of `old` may become that of `new`."""
-    _refuse(resource, new, validate_status(resource.kind, new, old))
+    _refuse(resource, new, validate_status(resource.nature, new, old))
 
 
 SpecKey = tuple[str, str, bytes]
@@ -67,7 +67,7 @@ def check_document(resource: ResourceInfo, obj: Json, mode: str) -> tuple[tuple[
     Return the warnings, and the name under which a flawless spec is remembered.
     """
     spec = obj.get("spec")
-    key = (resource.kind, resource.api_version, encode(spec)) if spec else None
+    key = (resource.nature, resource.api_version, encode(spec)) if spec else None
     known = key in _flawless
     if known:
         obj = {name: value for name, value in obj.items() if name != "spec"}
@@ -91,19 +91,19 @@ def complete(resource: ResourceInfo, obj: Json, key: SpecKey | None) -> None:
     """
     finished = _flawless.get(key, b"") if key is not None else b""
     if finished and obj.keys() <= _POD_PARTS:
-        apply_spelling(resource.kind, {name: value for name, value in obj.items() if name != "spec"})
-        _refuse(resource, obj, validate_metadata(resource.kind, obj))
+        apply_spelling(resource.nature, {name: value for name, value in obj.items() if name != "spec"})
+        _refuse(resource, obj, validate_metadata(resource.nature, obj))
         obj["spec"] = decode(finished)
         return
-    apply_defaults(resource.kind, obj)
+    apply_defaults(resource.nature, obj)
     check_create(resource, from_stored(resource, obj))
-    if key in _flawless and resource.kind == "Pod":
+    if key in _flawless and resource.nature == "Pod":
         _flawless[key] = encode(obj["spec"])
 
 
 def check_types(resource: ResourceInfo, obj: Json) -> None:
     """Raise 400 for values that the resource's fields cannot hold."""
-    if problems := type_errors(resource.kind, obj):
+    if problems := type_errors(resource.nature, obj):
         raise bad_request(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
             f"{problems[0]}"
@@ -114,7 +114,7 @@ def check_fields(resource: ResourceInfo, obj: Json, mode: str) -> tuple[str, ...
     """Return warnings about unknown fields, or raise 400, as `fieldValidation` says."""
     if mode == "Ignore":
         return ()
-    unknown = unknown_fields(resource.kind, obj)
+    unknown = unknown_fields(resource.nature, obj)
     if not unknown:
         return ()
     texts = [f'unknown field "{field}"' for field in unknown]

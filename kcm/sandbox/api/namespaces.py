@@ -17,6 +17,7 @@ from kcm.sandbox.api.errors import ApiFailure, Json
 from kcm.sandbox.api.history import DELETED, Event
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.registry import Registry
 
 AGENT = "kcm-sandbox/namespace-controller"
 _BATCH = 64
@@ -25,8 +26,11 @@ _BATCH = 64
 class NamespaceController:
     """Empties namespaces that are being deleted."""
 
-    def __init__(self, store: Store, writer: Writer, deleter: Deleter, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, writer: Writer, deleter: Deleter, clock: Clock
+    ) -> None:
         self._store = store
+        self._registry = registry
         self._writer = writer
         self._deleter = deleter
         self._clock = clock
@@ -67,9 +71,10 @@ class NamespaceController:
         return not left
 
     def _delete(self, collection: Collection, namespace: str, name: str) -> None:
-        call = Call(
-            stored_resource(collection), "deletecollection", namespace, name, agent=AGENT, validation="Ignore"
-        )
+        resource = self._registry.stored(collection.group, collection.plural)
+        if resource is None:
+            return
+        call = Call(resource, "deletecollection", namespace, name, agent=AGENT, validation="Ignore")
         try:
             self._deleter.delete(call, DeleteOptions(propagation="Background"))
         except ApiFailure:
@@ -84,7 +89,7 @@ class NamespaceController:
             return obj
 
         call = Call(
-            stored_resource(self._namespaces),
+            stored_resource(self._registry, self._namespaces),
             "update",
             "",
             name,

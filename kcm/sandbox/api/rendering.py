@@ -123,7 +123,7 @@ class Renderer:
 
     def _table(self, objects: list[Json], metadata: Json, *, columns: bool) -> Json:
         return table(
-            self._resource.kind,
+            self._resource.nature,
             objects,
             list_metadata=metadata,
             include_object=self._include,

@@ -1,6 +1,6 @@
 """From a URL path to what is asked for.
 
-`parse` knows the shapes of Kubernetes paths and the resources that are served; anything else is
+`parse` knows the shapes of Kubernetes paths and asks the registry what is served; anything else is
 None and becomes a 404. Trailing slashes are accepted. Owns no state.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kcm.sandbox.schema.resources import ResourceInfo, find
+from kcm.sandbox.schema.registry import Registry
+from kcm.sandbox.schema.resources import ResourceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Route:
     subresource: str = ""
 
 
-def parse(path: str) -> Route | None:
+def parse(path: str, registry: Registry) -> Route | None:
     """Return the resource route of a path, or None when no resource is served there."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
@@ -33,7 +34,7 @@ def parse(path: str) -> Route | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
         namespace, rest = rest[1], rest[2:]
-    resource = find(group, version, rest[0])
+    resource = registry.find(group, version, rest[0])
     if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
         return None
     name = rest[1] if len(rest) > 1 else ""

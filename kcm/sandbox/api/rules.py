@@ -141,10 +141,10 @@ def begin_life(resource: ResourceInfo, obj: Json, now: str, rng: Rng) -> None:
         metadata.pop("generateName", None)
     metadata["uid"] = rng.uuid()
     metadata["creationTimestamp"] = now
-    if resource.kind in _GENERATION:
+    if resource.nature in _GENERATION:
         metadata["generation"] = 1
-    if "status" in resource.subresources and resource.kind not in _STATUS_AT_CREATE:
-        obj["status"] = _first_status(resource.kind, obj)
+    if "status" in resource.subresources and resource.nature not in _STATUS_AT_CREATE:
+        obj["status"] = _first_status(resource.nature, obj)
 
 
 def _first_status(kind: str, obj: Json) -> Json:
@@ -190,9 +190,9 @@ def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:
     else:
         merged.pop("status", None)
     fields = ["labels", "annotations", "finalizers", "ownerReferences"]
-    if resource.kind == "Deployment":
+    if resource.nature == "Deployment":
         fields.remove("labels")
-    if resource.kind == "Pod":
+    if resource.nature == "Pod":
         fields.remove("ownerReferences")
     for field in fields:
         if field in new["metadata"]:
@@ -204,10 +204,10 @@ def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:
 
 def count_generation(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise the generation when what it counts has changed."""
-    if resource.kind not in _GENERATION:
+    if resource.nature not in _GENERATION:
         return
     changed = new.get("spec") != old.get("spec")
-    if resource.kind == "Deployment":
+    if resource.nature == "Deployment":
         changed = changed or new["metadata"].get("annotations") != old["metadata"].get("annotations")
     if changed:
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1

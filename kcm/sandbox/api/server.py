@@ -30,7 +30,7 @@ from kcm.sandbox.api.subresources import Subresources
 from kcm.sandbox.api.verbs import Verbs
 from kcm.sandbox.api.views import storage_group
 from kcm.sandbox.api.writes import Writer
-from kcm.sandbox.schema.resources import RESOURCES
+from kcm.sandbox.schema.registry import Registry
 from kcm.serving.http import ConnectionLost, Request, Response
 from kcm.telemetry.logging import logger
 
@@ -50,7 +50,8 @@ class ApiServer:
         `collect_garbage` and `empty_namespaces` False leave that work to real controllers.
         """
         self.store = Store(clock)
-        for resource in RESOURCES:
+        self.registry = Registry()
+        for resource in self.registry.resources:
             self.store.collection(storage_group(resource), resource.plural)
         self.faults = faults.Faults()
         self.audit = Audit(self.store, clock)
@@ -61,9 +62,13 @@ class ApiServer:
         subresources = Subresources(self.store, writer, deleter, clock)
         self._verbs = Verbs(self.store, writer, deleter, subresources, clock, rng)
         self._expiry = Expiry(self.store, clock)
-        self._collector = GarbageCollector(self.store, writer, deleter, clock) if collect_garbage else None
+        self._collector = (
+            GarbageCollector(self.store, self.registry, writer, deleter, clock) if collect_garbage else None
+        )
         self._namespaces = (
-            NamespaceController(self.store, writer, deleter, clock) if empty_namespaces else None
+            NamespaceController(self.store, self.registry, writer, deleter, clock)
+            if empty_namespaces
+            else None
         )
         startup.furnish_cluster(writer)
 
@@ -89,9 +94,10 @@ class ApiServer:
             return _refuse(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     async def _answer(self, request: Request) -> Response:
-        route = parse(request.path)
+        route = parse(request.path, self.registry)
         if route is None:
-            response = documents.answer(request) if request.method in ("GET", "HEAD") else None
+            reading = request.method in ("GET", "HEAD")
+            response = documents.answer(request, self.registry.resources) if reading else None
             if response is None:
                 raise unknown_route()
             return response

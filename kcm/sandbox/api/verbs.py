@@ -122,7 +122,7 @@ class Verbs:
             raise bad_request("an empty namespace may not be set during creation")
         document = read_body(request.body, request.headers.get("content-type", ""))
         record = self._writer.create(call, document)
-        if call.resource.kind == "Namespace" and not call.dry_run:
+        if call.resource.nature == "Namespace" and not call.dry_run:
             startup.furnish_namespace(self._writer, record.name)
         return self._show(call, request, record, 201)
 
@@ -132,7 +132,7 @@ class Verbs:
     def _change(self, call: Call, request: Request) -> Change:
         """Return what the request's patch does to a document."""
         media, patch = read_patch(request.body, request.headers.get("content-type", ""))
-        kind = call.resource.kind
+        kind = call.resource.nature
 
         def change(document: Json) -> Json:
             try:

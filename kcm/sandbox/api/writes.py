@@ -116,7 +116,7 @@ class Writer:
         rules.check_namespace(call.resource, new, call.namespace)
         collection = self.collection(call.resource)
         if f"{call.namespace}/{call.name}" not in collection.records:
-            if call.subresource or call.resource.kind not in rules.CREATED_BY_UPDATE:
+            if call.subresource or call.resource.nature not in rules.CREATED_BY_UPDATE:
                 raise not_found(call.resource, call.name)
             # A version in the body says that it was read before: then its absence is news.
             if new["metadata"].get("resourceVersion"):
@@ -143,7 +143,7 @@ class Writer:
         elif call.subresource in ("", "scale"):
             rules.keep_status(resource, new, old)
             check_types(resource, new)
-            apply_defaults(resource.kind, new)
+            apply_defaults(resource.nature, new)
             check_update(resource, new, old)
             _check_finalizers(resource, new, old)
             rules.count_generation(resource, new, old)
@@ -182,7 +182,7 @@ def _wrong_name(call: Call, obj: Json) -> ApiFailure:
 
 
 def _require_version(resource: ResourceInfo, name: str) -> None:
-    if resource.kind not in rules.VERSION_REQUIRED:
+    if resource.nature not in rules.VERSION_REQUIRED:
         return
     cause = {
         "reason": "FieldValueInvalid",
@@ -212,4 +212,4 @@ def _may_go(resource: ResourceInfo, obj: Json) -> bool:
         return False
     if metadata.get("deletionGracePeriodSeconds"):
         return False
-    return resource.kind != "Namespace" or not (obj.get("spec") or {}).get("finalizers")
+    return resource.nature != "Namespace" or not (obj.get("spec") or {}).get("finalizers")

@@ -4,14 +4,14 @@ They carry what kubectl needs to validate, to explain and to compute strategic p
 required fields, list keys, patch markers, kinds, and for each resource the paths by which it
 learns that `fieldValidation` and strategic patches are understood (reference: apiserver §1).
 No defaults, no bounds, no prose. Guarantees: a document's hash is of its content; built once
-per group-version and kept, since the table never changes.
+for the same resources of a group-version and kept, since a `ResourceInfo` never changes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from kcm.sandbox.schema.resources import RESOURCES, ResourceInfo
 Json = dict[str, Any]
 
 _VERSION = "v1.36.0"
+_DOCUMENTS_KEPT = 256
 _REFERENCE = "#/components/schemas/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 
@@ -56,31 +57,36 @@ _PATCH_TYPES = (
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 
 
-def index() -> Json:
+def index(resources: Sequence[ResourceInfo] = RESOURCES) -> Json:
     """Return the document of `/openapi/v3`."""
-    paths = dict.fromkeys(_path(item) for item in RESOURCES)
+    members: dict[str, list[ResourceInfo]] = {}
+    for item in resources:
+        members.setdefault(_path(item), []).append(item)
     return {
-        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(path)}"} for path in paths}
+        "paths": {
+            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(tuple(inside))}"}
+            for path, inside in members.items()
+        }
     }
 
 
-def document(path: str) -> bytes | None:
+def document(path: str, resources: Sequence[ResourceInfo] = RESOURCES) -> bytes | None:
     """Return the document of a group-version ("api/v1", "apis/apps/v1"), None when it is not served."""
-    return _document(path) if any(_path(item) == path for item in RESOURCES) else None
+    members = tuple(item for item in resources if _path(item) == path)
+    return _document(members) if members else None
 
 
 def _path(item: ResourceInfo) -> str:
     return f"apis/{item.api_version}" if item.group else f"api/{item.version}"
 
 
-@cache
-def _hash(path: str) -> str:
-    return hashlib.sha256(_document(path)).hexdigest().upper()
+@lru_cache(maxsize=_DOCUMENTS_KEPT)
+def _hash(resources: tuple[ResourceInfo, ...]) -> str:
+    return hashlib.sha256(_document(resources)).hexdigest().upper()
 
 
-@cache
-def _document(path: str) -> bytes:
-    resources = [item for item in RESOURCES if _path(item) == path]
+@lru_cache(maxsize=_DOCUMENTS_KEPT)
+def _document(resources: tuple[ResourceInfo, ...]) -> bytes:
     schemas: Json = {}
     for item in resources:
         type_ = type_of(item.kind, item.api_version)

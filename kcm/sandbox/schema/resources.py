@@ -1,13 +1,18 @@
 """The resources that the sandbox serves, and every name by which the API knows them.
 
-`RESOURCES` is the one list from which routes, discovery, tables and OpenAPI follow, so that
-nothing is advertised that is not served (reference: apiserver §9, trap 8). Guarantees: plural
-is unique within a group-version. Owns no state; a custom resource is one more `ResourceInfo`.
+`RESOURCES` lists the built-in ones. A `kcm.sandbox.schema.registry.Registry` holds what one server
+serves now: these and its custom resources. Routes, discovery, tables and OpenAPI follow from the
+registry, so that nothing is advertised that is not served (reference: apiserver §9, trap 8).
+Guarantees: plural is unique within a group-version. Owns no state.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kcm.sandbox.schema.custom.shape import CustomShape
 
 _ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _NO_COLLECTION_DELETE = tuple(verb for verb in _ALL_VERBS if verb != "deletecollection")
@@ -15,7 +20,10 @@ _NO_COLLECTION_DELETE = tuple(verb for verb in _ALL_VERBS if verb != "deletecoll
 
 @dataclass(frozen=True, slots=True)
 class ResourceInfo:
-    """One resource of one group-version. `group` is "" for the core group."""
+    """One resource of one group-version. `group` is "" for the core group.
+
+    `custom` is what a CustomResourceDefinition says about it, None for a built-in resource.
+    """
 
     group: str
     version: str
@@ -27,6 +35,8 @@ class ResourceInfo:
     categories: tuple[str, ...] = ()
     subresources: frozenset[str] = frozenset()
     verbs: tuple[str, ...] = _ALL_VERBS
+    listed: str = ""
+    custom: CustomShape | None = None
 
     @property
     def api_version(self) -> str:
@@ -41,7 +51,15 @@ class ResourceInfo:
     @property
     def list_kind(self) -> str:
         """Return the kind of a collection."""
-        return f"{self.kind}List"
+        return self.listed or f"{self.kind}List"
+
+    @property
+    def nature(self) -> str:
+        """Return the name under which rules, defaults, fields and columns of built-in kinds are found.
+
+        A custom resource may be called Pod as well, and must not be taken for one.
+        """
+        return self.kind if self.custom is None else f"{self.kind}.{self.group}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +102,8 @@ def _core(
     categories: tuple[str, ...] = (),
     verbs: tuple[str, ...] = _ALL_VERBS,
 ) -> ResourceInfo:
-    return ResourceInfo(
-        "",
-        "v1",
-        kind,
-        plural,
-        kind.lower(),
-        namespaced,
-        tuple(short.split()),
-        categories,
-        frozenset(subresources.split()),
-        verbs,
+    return _grouped(
+        "", "v1", kind, plural, short, subresources, categories, namespaced=namespaced, verbs=verbs
     )
 
 
@@ -106,6 +115,9 @@ def _grouped(
     short: str = "",
     subresources: str = "",
     categories: tuple[str, ...] = (),
+    *,
+    namespaced: bool = True,
+    verbs: tuple[str, ...] = _ALL_VERBS,
 ) -> ResourceInfo:
     return ResourceInfo(
         group,
@@ -113,10 +125,11 @@ def _grouped(
         kind,
         plural,
         kind.lower(),
-        True,
+        namespaced,
         tuple(short.split()),
         categories,
         frozenset(subresources.split()),
+        verbs,
     )
 
 
@@ -148,10 +161,10 @@ _BY_KIND = {(item.api_version, item.kind): item for item in RESOURCES}
 
 
 def find(group: str, version: str, plural: str) -> ResourceInfo | None:
-    """Return the resource at that route, if it is served."""
+    """Return the built-in resource at that route."""
     return _BY_ROUTE.get((group, version, plural))
 
 
 def find_kind(api_version: str, kind: str) -> ResourceInfo | None:
-    """Return the resource of that kind, if it is served."""
+    """Return the built-in resource of that kind."""
     return _BY_KIND.get((api_version, kind))
