@@ -1,0 +1,1 @@
+"""The HorizontalPodAutoscaler controller: scales workloads by metrics (reference: hpa)."""
