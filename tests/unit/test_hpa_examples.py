@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+
 from controllers.hpa.conditions import ABLE, ACTIVE, AT_ZERO, LIMITED, put
 from controllers.hpa.decide import Outlook, Verdict, bounds_of, outlook, tolerance_of, unmeasured, verdict
 from controllers.hpa.evaluate import Situation
@@ -14,7 +15,6 @@ from controllers.hpa.grouping import Unmeasurable, group
 from controllers.hpa.memory import Memory, Recommendation, Rescale
 from controllers.hpa.settings import Settings
 from controllers.hpa.values import Sample
-
 from kcm.objects import Condition, Metadata
 from kcm.objects.autoscalers import (
     AutoscalerSpec,
@@ -37,6 +37,7 @@ from kcm.objects.autoscalers import (
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DEFAULTS = Settings()
 
 
 def ago(seconds: float) -> datetime:
@@ -96,7 +97,7 @@ class Case:
     recommendations: tuple[tuple[int, float], ...] = ()
     ups: tuple[tuple[int, float], ...] = ()
     downs: tuple[tuple[int, float], ...] = ()
-    settings: Settings = Settings()
+    settings: Settings = DEFAULTS
     at_zero: bool = False
 
     def run(self) -> Verdict:
@@ -152,7 +153,8 @@ DOWN_DEFAULT = rules(("Percent", 100, 15), window=None)
 
 
 def shown(found: Verdict) -> int | None:
-    assert found.metrics is not None and found.metrics[0].resource is not None
+    assert found.metrics is not None
+    assert found.metrics[0].resource is not None
     return found.metrics[0].resource.current.average_utilization
 
 
@@ -161,7 +163,8 @@ def test_example_1_utilization_far_above_its_target() -> None:
     assert found.desired == 6
     assert reason(found, ACTIVE) == "ValidMetricFound"
     assert reason(found, LIMITED) == "DesiredWithinRange"
-    assert found.metrics is not None and found.metrics[0].resource is not None
+    assert found.metrics is not None
+    assert found.metrics[0].resource is not None
     current = found.metrics[0].resource.current
     assert (current.average_utilization, current.average_value) == (85, "425m")
 
@@ -319,14 +322,16 @@ def test_example_25_a_failed_metric_may_not_shrink_but_others_may_grow() -> None
 
     grows = case(700).run()
     assert (grows.desired, reason(grows, ACTIVE)) == (7, "ValidMetricFound")
-    assert grows.failed is not None and [each.reason for each in grows.warnings] == ["FailedGetPodsMetric"]
+    assert grows.failed is not None
+    assert [each.reason for each in grows.warnings] == ["FailedGetPodsMetric"]
     held = case(300).run()
     assert (held.desired, status_of(held, ACTIVE), reason(held, ACTIVE)) == (
         None,
         "False",
         "FailedGetPodsMetric",
     )
-    assert held.metrics is not None and [each.type for each in held.metrics] == ["Resource", ""]
+    assert held.metrics is not None
+    assert [each.type for each in held.metrics] == ["Resource", ""]
 
 
 @pytest.mark.parametrize("least", [0, 3])
