@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from kcm.testing.invariants import OneSetPerTemplate, RolloutBounds, controller_uid, is_active
+from kcm.testing.invariants import OneSetPerTemplate, controller_uid, is_active
+from kcm.testing.rollout_bounds import RolloutBounds
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, Json, World, deployment
 

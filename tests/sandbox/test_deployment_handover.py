@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kcm.testing.invariants import OneSetPerTemplate, RolloutBounds, controller_uid
+from kcm.testing.invariants import OneSetPerTemplate, controller_uid
+from kcm.testing.rollout_bounds import RolloutBounds
 from kcm.testing.virtual import run
 from kcm.testing.world import REPLICASET, WORKLOADS, Json, World, deployment
 

@@ -14,7 +14,8 @@ import pytest
 
 from kcm.config.schema import ControllerConfig
 from kcm.sandbox.api.faults import Fault, Refuse
-from kcm.testing.invariants import OneSetPerTemplate, RolloutBounds, controller_uid, is_active
+from kcm.testing.invariants import OneSetPerTemplate, controller_uid, is_active
+from kcm.testing.rollout_bounds import RolloutBounds
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, Json, World, deployment, quick_configuration, replica_set
 
