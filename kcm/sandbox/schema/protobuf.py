@@ -131,6 +131,11 @@ class _Reader:
             inner: Json = {}
             self.read(_plan(shape.name), _message(wire, value), inner, depth - 1)
             return inner
+        if shape.form == "list" and shape.item is not None:
+            # A list that a map holds is a message of its own, whose one field is the list.
+            return [
+                self._element(shape.item, *one[1:], depth - 1) for one in self._counted(_message(wire, value))
+            ]
         return _scalar(shape.name, wire, value)
 
     def _entry(self, shape: Shape, data: memoryview, depth: int) -> tuple[str, Any]:

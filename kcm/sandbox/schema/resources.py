@@ -133,6 +133,11 @@ def _grouped(
     )
 
 
+def _review(group: str, kind: str, *, namespaced: bool = False) -> ResourceInfo:
+    """Return a question to the server: posted, answered, not stored."""
+    return _grouped(group, "v1", kind, f"{kind.lower()}s", namespaced=namespaced, verbs=("create",))
+
+
 RESOURCES: tuple[ResourceInfo, ...] = (
     _core("Namespace", "namespaces", "ns", "finalize status", namespaced=False, verbs=_NO_COLLECTION_DELETE),
     _core("Node", "nodes", "no", "status", namespaced=False),
@@ -154,6 +159,18 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     ),
     _grouped("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", "status"),
     _grouped("coordination.k8s.io", "v1", "Lease", "leases"),
+    _grouped("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+    _grouped("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    _grouped("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False),
+    _grouped(
+        "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+    ),
+    _review("authentication.k8s.io", "TokenReview"),
+    _review("authentication.k8s.io", "SelfSubjectReview"),
+    _review("authorization.k8s.io", "SubjectAccessReview"),
+    _review("authorization.k8s.io", "SelfSubjectAccessReview"),
+    _review("authorization.k8s.io", "LocalSubjectAccessReview", namespaced=True),
+    _review("authorization.k8s.io", "SelfSubjectRulesReview"),
 )
 
 _BY_ROUTE = {(item.group, item.version, item.plural): item for item in RESOURCES}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kcm.sandbox.schema.canonical import canonicalize
-from kcm.sandbox.schema.defaults import autoscaling, core, pods, workloads
+from kcm.sandbox.schema.defaults import access, autoscaling, core, pods, workloads
 from kcm.sandbox.schema.fields import type_of
 
 __all__ = ["apply_defaults", "apply_spelling", "qos_class"]
@@ -34,6 +34,10 @@ _BY_KIND: Mapping[str, Defaulter] = {
     "Secret": core.default_secret,
     "Endpoints": core.default_endpoints,
     "HorizontalPodAutoscaler": autoscaling.default_autoscaler,
+    "Role": access.default_role,
+    "ClusterRole": access.default_role,
+    "RoleBinding": access.default_binding,
+    "ClusterRoleBinding": access.default_binding,
 }
 
 

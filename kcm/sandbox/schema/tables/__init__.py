@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from kcm.sandbox.schema.tables import autoscaling, cluster, events, pods, workloads
+from kcm.sandbox.schema.tables import access, autoscaling, cluster, events, pods, workloads
 from kcm.sandbox.schema.tables.columns import Column, Json, Printer, column, name_of, part, text
 
 __all__ = ["table"]
@@ -36,6 +36,8 @@ _PRINTERS: Mapping[str, Printer] = {
     "Secret": cluster.SECRETS,
     "Service": cluster.SERVICES,
     "Endpoints": cluster.ENDPOINTS,
+    "RoleBinding": access.BINDINGS,
+    "ClusterRoleBinding": access.BINDINGS,
 }
 
 

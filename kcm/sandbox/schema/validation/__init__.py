@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kcm.sandbox.schema.typecheck import type_errors
-from kcm.sandbox.schema.validation import autoscaling, core, events, pods, workloads
+from kcm.sandbox.schema.validation import access, autoscaling, core, events, pods, workloads
 from kcm.sandbox.schema.validation.failures import FieldError
 from kcm.sandbox.schema.validation.metadata import check_metadata, check_metadata_update
 from kcm.sandbox.schema.validation.parts import Errors, Json
@@ -45,6 +45,10 @@ _WHOLE: Mapping[str, Whole] = {
     "Scale": core.check_scale,
     "PodDisruptionBudget": core.check_budget,
     "HorizontalPodAutoscaler": autoscaling.check_autoscaler,
+    "Role": access.check_role,
+    "ClusterRole": access.check_cluster_role,
+    "RoleBinding": access.check_role_binding,
+    "ClusterRoleBinding": access.check_cluster_role_binding,
 }
 _UPDATE: Mapping[str, Change] = {
     "Pod": pods.check_pod_update,
@@ -56,6 +60,8 @@ _UPDATE: Mapping[str, Change] = {
     "ConfigMap": core.check_config_map_update,
     "Secret": core.check_secret_update,
     "Event": events.check_event_update,
+    "RoleBinding": access.check_binding_update,
+    "ClusterRoleBinding": access.check_binding_update,
 }
 # Kinds whose updates have rules of their own instead: most updates of pods leave the spec alone, and
 # an Event of the old style stays one.

@@ -16,6 +16,10 @@ _OPERATORS = frozenset(("In", "NotIn", "Exists", "DoesNotExist"))
 NAME_RULES: dict[str, NameRule] = {
     "Namespace": names.label,
     "Service": names.label_1035,
+    "Role": names.path_segment,
+    "RoleBinding": names.path_segment,
+    "ClusterRole": names.path_segment,
+    "ClusterRoleBinding": names.path_segment,
 }
 
 

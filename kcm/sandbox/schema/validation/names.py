@@ -114,6 +114,13 @@ def qualified(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def path_segment(name: str) -> tuple[str, ...]:
+    """Return what keeps a name from being a part of a path: all that the names of roles are held to."""
+    if name in (".", ".."):
+        return (f"may not be '{name}'",)
+    return tuple(f"may not contain '{sign}'" for sign in ("/", "%") if sign in name)
+
+
 def prefix_of(rule: NameRule) -> NameRule:
     """Return the rule for `generateName`: what it starts must be able to become a name."""
 
