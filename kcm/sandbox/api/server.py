@@ -22,6 +22,8 @@ from kcm.sandbox.api.collector import GarbageCollector
 from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.errors import ApiFailure, unknown_route
 from kcm.sandbox.api.expiry import Expiry
+from kcm.sandbox.api.metrics.api import MetricsApi
+from kcm.sandbox.api.metrics.routes import is_measured
 from kcm.sandbox.api.namespaces import NamespaceController
 from kcm.sandbox.api.records import encode
 from kcm.sandbox.api.routing import parse
@@ -43,11 +45,18 @@ class ApiServer:
     """An in-memory Kubernetes API server."""
 
     def __init__(
-        self, clock: Clock, rng: Rng, *, collect_garbage: bool = True, empty_namespaces: bool = True
+        self,
+        clock: Clock,
+        rng: Rng,
+        *,
+        collect_garbage: bool = True,
+        empty_namespaces: bool = True,
+        speed: float = 1.0,
     ) -> None:
         """Make a server with its start-up objects.
 
-        `collect_garbage` and `empty_namespaces` False leave that work to real controllers.
+        `collect_garbage` and `empty_namespaces` False leave that work to real controllers. `speed`
+        divides the times of simulated metrics.
         """
         self.store = Store(clock)
         self.registry = Registry()
@@ -71,11 +80,13 @@ class ApiServer:
             else None
         )
         startup.furnish_cluster(writer)
+        self.metrics = MetricsApi(self.store, clock, speed)
 
     async def run(self) -> None:
         """Run the built-in controllers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._expiry.run(), name="sandbox expiry")
+            tasks.create_task(self.metrics.run(), name="sandbox metrics")
             if self._collector is not None:
                 tasks.create_task(self._collector.run(), name="sandbox garbage collector")
             if self._namespaces is not None:
@@ -95,19 +106,33 @@ class ApiServer:
 
     async def _answer(self, request: Request) -> Response:
         route = parse(request.path, self.registry)
-        if route is None:
-            reading = request.method in ("GET", "HEAD")
-            response = documents.answer(request, self.registry.resources) if reading else None
-            if response is None:
-                raise unknown_route()
-            return response
+        measured = self.metrics.read(request) if route is None else None
+        if route is None and measured is None:
+            return self._document(request)
         if request.method not in _METHODS:
             raise ApiFailure(
                 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
             )
-        call = read_call(request, route)
+        call = read_call(request, route) if route is not None else measured
+        assert call is not None, "a request is for a resource or for a metric here"
         if self.faults:
             return await self._spoiled(call, request)
+        return await self._serve(call, request)
+
+    def _document(self, request: Request) -> Response:
+        response = self.metrics.administer(request)
+        if response is None and request.method in ("GET", "HEAD"):
+            resources = self.registry.resources
+            if not request.path.startswith("/openapi"):
+                resources = (*resources, *self.metrics.resources())
+            response = documents.answer(request, resources)
+        if response is None:
+            raise unknown_route()
+        return response
+
+    async def _serve(self, call: Call, request: Request) -> Response:
+        if is_measured(call):
+            return await self.metrics.answer(call, request)
         return await self._verbs.serve(call, request)
 
     async def _spoiled(self, call: Call, request: Request) -> Response:
@@ -123,7 +148,7 @@ class ApiServer:
                     raise ConnectionLost("a fault dropped this request")
                 case faults.Refuse():
                     raise faults.refusal(effect)
-        response = await self._verbs.serve(call, request)
+        response = await self._serve(call, request)
         if any(isinstance(effect, faults.DropAfter) for effect in effects):
             raise ConnectionLost("a fault dropped this answer")
         spoiler = faults.watch_fault(effects) if call.verb == "watch" else None
