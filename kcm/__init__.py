@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from kcm.objects.resource import Key
     from kcm.runtime.claims import adoptions, claim, claim_error, reason_not_to_adopt, releases
     from kcm.runtime.context import Context
-    from kcm.runtime.controller import Controller
-    from kcm.runtime.plan import Action, Create, Delete, Outcome, Pace, Plan
+    from kcm.runtime.controller import Controller, Rate
+    from kcm.runtime.plan import Action, Create, Delete, Outcome, Pace, Plan, Target
     from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
     from kcm.runtime.watches import owns, primary, watches
 
@@ -47,8 +47,10 @@ __all__ = [
     "Outcome",
     "Pace",
     "Plan",
+    "Rate",
     "RequeueAfter",
     "Result",
+    "Target",
     "TerminalError",
     "TooManyRequests",
     "Waiting",
@@ -82,8 +84,10 @@ _HOMES = {
     "Outcome": "kcm.runtime.plan",
     "Pace": "kcm.runtime.plan",
     "Plan": "kcm.runtime.plan",
+    "Rate": "kcm.runtime.controller",
     "RequeueAfter": "kcm.runtime.result",
     "Result": "kcm.runtime.result",
+    "Target": "kcm.runtime.plan",
     "TerminalError": "kcm.base.errors",
     "TooManyRequests": "kcm.client.errors",
     "Waiting": "kcm.runtime.result",

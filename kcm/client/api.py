@@ -10,7 +10,7 @@ do not count against the rate limit. Owns nothing but its settings; the transpor
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -132,6 +132,11 @@ class ApiClient:
     async def get_path(self, path: str) -> bytes:
         """Return what is at a path that is no resource, such as /version or /readyz."""
         return await self._read(path, MAX_BODY)
+
+    async def read(self, segments: Iterable[str], query: Mapping[str, str], max_body: int) -> bytes:
+        """Return what is at a path of any API, given as its segments; `TerminalError` for what is none."""
+        path = "/" + "/".join(map(paths.segment, segments))
+        return await self._read(paths.with_query(path, query), max_body)
 
     # --- writes
 

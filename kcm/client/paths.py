@@ -7,6 +7,7 @@ request elsewhere: what is not one path segment is refused (reference: reliabili
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from kcm.base.errors import TerminalError
@@ -42,7 +43,7 @@ def segment(name: str) -> str:
         raise TerminalError(f"{name[:253]!r} is not a name: it is not valid text") from None
 
 
-def with_query(path: str, parameters: dict[str, str]) -> str:
+def with_query(path: str, parameters: Mapping[str, str]) -> str:
     """Return the request target; parameters that are empty are left out."""
     present = {name: value for name, value in parameters.items() if value}
     return f"{path}?{urlencode(present)}" if present else path

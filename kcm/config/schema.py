@@ -182,17 +182,19 @@ class ControllerConfig(Section, frozen=True):
     """Where a controller of your own is, as "module:Class"; its module must be importable. Left out: it
     is installed under this name (entry point group kcm.controllers)."""
 
-    workers: Annotated[int, Meta(ge=1, le=1000)] = 5
-    """Keys reconciled at the same time; one key is never reconciled twice at once."""
+    workers: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    """Keys reconciled at the same time; one key is never reconciled twice at once. Left out: as the
+    controller itself says (most: 5)."""
 
     process: Name | None = None
     """Name of its process. Controllers that name the same one share it. Left out: its own."""
 
     qps: Rate | None = None
-    """Requests a second on average. Left out: client.qps. 0: no limit."""
+    """Requests a second on average. Left out: as the controller itself says (most: client.qps). 0: no
+    limit."""
 
     burst: Burst | None = None
-    """Requests at once before qps applies. Left out: client.burst."""
+    """Requests at once before qps applies. Left out: with qps, as the controller says, or client.burst."""
 
     max_backoff: Annotated[float, Span(0.01, 3600)] = 60.0
     """Longest wait before a key that keeps failing is tried again."""
@@ -233,6 +235,11 @@ class Configuration(Section, frozen=True):
 
     controllers: Mapping[Name, ControllerConfig] = {}
     """Controllers by name; one that is not named runs with the defaults."""
+
+    def paces(self, name: str) -> bool:
+        """Say whether the file itself sets a controller's rate."""
+        own = self.controllers.get(name)
+        return own is not None and (own.qps is not None or own.burst is not None)
 
     def controller(self, name: str) -> ControllerConfig:
         """Return a controller's section with qps, burst and process filled in."""

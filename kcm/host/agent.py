@@ -44,6 +44,7 @@ from kcm.host.messages import (
 )
 from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
+from kcm.runtime.controller import Controller, Rate
 from kcm.runtime.fence import Fence
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -154,7 +155,7 @@ class HostAgent:
                 task,
                 controller,
                 self._replicas,
-                self._client_maker(configure, task, transport),
+                self._client_maker(configure, task, controller, transport),
                 self._freshness,
                 configure.connections,
                 self._metrics,
@@ -167,13 +168,19 @@ class HostAgent:
         return True
 
     def _client_maker(
-        self, configure: Configure, task: ControllerTask, transport: Transport
+        self,
+        configure: Configure,
+        task: ControllerTask,
+        controller: Controller[Any, Any],
+        transport: Transport,
     ) -> Callable[[str], ApiClient]:
+        rate = Rate(task.qps, task.burst) if task.paced or controller.rate is None else controller.rate
+
         def make(component: str) -> ApiClient:
             return ApiClient(
                 transport,
                 user_agent=f"{configure.user_agent}/{component}",
-                limiter=token_bucket(task.qps, task.burst, self._clock),
+                limiter=token_bucket(rate.qps, rate.burst, self._clock),
                 guard=self._fence.check,
                 metrics=self._metrics,
                 clock=self._clock,

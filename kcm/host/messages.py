@@ -22,7 +22,11 @@ MOST_BARRIERS = 1024
 
 
 class ControllerTask(msgspec.Struct, frozen=True):
-    """One controller that a host is to run. `implementation` is "module:Class"."""
+    """One controller that a host is to run. `implementation` is "module:Class".
+
+    `workers` 0: as many as the controller says. `paced`: qps and burst were set for it, and hold
+    against what it says itself.
+    """
 
     name: str
     implementation: str
@@ -32,6 +36,7 @@ class ControllerTask(msgspec.Struct, frozen=True):
     max_backoff: float
     reconcile_timeout: float
     settings: msgspec.Raw = msgspec.Raw(b"{}")
+    paced: bool = False
 
 
 class Configure(msgspec.Struct, frozen=True, tag="configure"):
@@ -131,6 +136,7 @@ class ControllerReport(msgspec.Struct, frozen=True):
     active: int
     delayed: int = 0
     failing: int = 0
+    workers: int = 0
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):

@@ -72,12 +72,13 @@ class ControllerRunner:
             self._queue,
             self._cache,
             freshness,
-            lambda key: Context(key, clock, self._cache, applier, api, log.bind(key=str(key))),
+            lambda key: Context(key, clock, self._cache, applier, api, metrics, log.bind(key=str(key))),
             ReconcileMetrics(metrics, task.name, clock),
             clock,
             log,
             task.reconcile_timeout,
         )
+        self._width = task.workers or controller.workers
         self._workers: asyncio.Task[None] | None = None
         self._scribe: asyncio.Task[None] | None = None
         for watch in controller.watches:
@@ -86,7 +87,7 @@ class ControllerRunner:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Let the workers work, in the caller's task group."""
         self._scribe = tasks.create_task(self._events.run())
-        self._workers = tasks.create_task(self._dispatcher.run(self._task.workers))
+        self._workers = tasks.create_task(self._dispatcher.run(self._width))
 
     async def stop(self, grace: float) -> None:
         """End the workers: none starts another key, those under way get `grace` seconds."""
@@ -116,6 +117,7 @@ class ControllerRunner:
             active=reading.processing,
             delayed=reading.delayed,
             failing=reading.failing,
+            workers=self._width,
         )
 
     def _handler(self, change: Change) -> Callable[[Resource[Any] | None, Resource[Any] | None, bool], None]:

@@ -168,12 +168,13 @@ class Manager:
             task = ControllerTask(
                 name=name,
                 implementation=implementation,
-                workers=section.workers,
+                workers=section.workers or 0,
                 qps=section.qps or 0.0,
                 burst=section.burst or 1,
                 max_backoff=section.max_backoff,
                 reconcile_timeout=section.reconcile_timeout,
                 settings=msgspec.Raw(msgspec.json.encode(section.settings)),
+                paced=self._configuration.paces(name),
             )
             host = section.process or name
             hosts[host] = (*hosts.get(host, ()), task)

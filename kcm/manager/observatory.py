@@ -183,7 +183,7 @@ class Observatory:
                     name=name,
                     ready=not trouble,
                     host=host.name,
-                    workers=self._configuration.controller(name).workers,
+                    workers=report.workers if report else 0,
                     active=report.active if report else 0,
                     depth=report.depth if report else 0,
                     delayed=report.delayed if report else 0,

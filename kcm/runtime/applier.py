@@ -170,7 +170,7 @@ class Applier:
                 )
                 return self._show(target.resource, answer)
             case Scale(target, replicas):
-                body = _encoder.encode({"spec": {"replicas": replicas}})
+                body = _encoder.encode(_guarded(target, {"spec": {"replicas": replicas}}, exact=False))
                 await self._client.patch(target.resource, target.key, body, "merge", subresource="scale")
                 return None
             case Delete(target):

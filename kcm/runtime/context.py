@@ -7,6 +7,8 @@ write touched, so that the dispatcher can hold the key until the replica has cau
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,6 +23,7 @@ from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier
 from kcm.runtime.plan import Action, Create, Delete, Failed, Outcome, Patch, Plan, Scale
 from kcm.telemetry.logging import Logger
+from kcm.telemetry.metrics import Metrics
 
 R = TypeVar("R", bound=Resource[Any])
 
@@ -29,10 +32,18 @@ class Context:
     """One reconcile's view of time, cache and API server."""
 
     def __init__(
-        self, key: Key, clock: Clock, cache: Cache, applier: Applier, client: ApiClient, log: Logger
+        self,
+        key: Key,
+        clock: Clock,
+        cache: Cache,
+        applier: Applier,
+        client: ApiClient,
+        metrics: Metrics,
+        log: Logger,
     ) -> None:
         self.key = key
         self.cache = cache
+        self.metrics = metrics
         self.log = log
         self.unsettled: set[ResourceType] = set()
         self._clock = clock
@@ -80,6 +91,21 @@ class Context:
             return None
         found: R = msgspec.json.decode(answer, type=type_)
         return found
+
+    async def read(
+        self,
+        *segments: str,
+        query: Mapping[str, str] | None = None,
+        seconds: float = 10.0,
+        max_bytes: int = 4 * 1024 * 1024,
+    ) -> bytes:
+        """GET any path of the API server and return the body: discovery, /scale, an aggregated API.
+
+        `segments` are the parts between the slashes, each a name: none can lead elsewhere. TimeoutError
+        after `seconds`; ApiError and TransportError as `live`. The body is at most `max_bytes`.
+        """
+        async with asyncio.timeout(seconds):
+            return await self._client.read(segments, query or {}, max_bytes)
 
 
 def _may_have_acted(error: Exception) -> bool:

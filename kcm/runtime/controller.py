@@ -3,13 +3,14 @@
 A controller is observe (sync, from the replica only), decide (pure, its author's own
 function) and apply (through the context). The runtime guarantees: one reconcile per key at a
 time; `observe` sees every write this controller made; what fails is tried again as its
-exception's type says. A controller holds no state of its own between reconciles.
+exception's type says. What a controller holds between reconciles dies with its host: it must
+be able to do without.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from kcm.objects.metadata import Spec
 from kcm.objects.resource import Key, Resource
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from kcm.cache.replica import Cache
     from kcm.runtime.context import Context
 
+
+class Rate(NamedTuple):
+    """Requests a second on average, and at once."""
+
+    qps: float
+    burst: int
+
+
 Primary = TypeVar("Primary", bound=Resource[Any])
 Seen = TypeVar("Seen")
 
@@ -28,12 +37,15 @@ class Controller(ABC, Generic[Primary, Seen]):
     """Subclass it, name it, say what it watches, and implement the two methods.
 
     `settings_type` is the Struct that the controller's own section of the config file must
-    fit; an instance of it is `self.settings` while the controller runs.
+    fit; an instance of it is `self.settings` while the controller runs. `workers` (keys at the
+    same time) and `rate` (requests; None: `client.qps`) hold where the file does not say otherwise.
     """
 
     name: ClassVar[str]
     watches: ClassVar[tuple[Watch, ...]]
     settings_type: ClassVar[type[Spec] | None] = None
+    workers: ClassVar[int] = 5
+    rate: ClassVar[Rate | None] = None
 
     def __init__(self, settings: Spec | None = None) -> None:
         self.settings = settings

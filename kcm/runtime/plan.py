@@ -63,7 +63,7 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """Set spec.replicas through the scale subresource."""
+    """Set spec.replicas through the scale subresource, of the very object that was seen."""
 
     target: Target
     replicas: int
@@ -138,16 +138,18 @@ class Plan(msgspec.Struct, frozen=True):
         because: str,
         kind: PatchKind = "merge",
         annotations: Mapping[str, str | None] | None = None,
+        exact: bool = True,
     ) -> Plan:
         """Plan to change `seen`'s status; it fails if anything else changed the object since.
 
         `changes` is the content of `status`. `annotations` ride along, where a type keeps what
         its controller found there without counting a new generation (reference: workloads 2.11).
+        Not `exact`: an edit that came in between is no obstacle, another object of the name is.
         """
         body: dict[str, Any] = {"status": changes}
         if annotations:
             body["metadata"] = {"annotations": annotations}
-        return Plan((Patch(target_of(seen), body, because, kind, "status", True),))
+        return Plan((Patch(target_of(seen), body, because, kind, "status", exact),))
 
     @staticmethod
     def delete(seen: Resource[Any], *, because: str) -> Plan:
@@ -155,9 +157,9 @@ class Plan(msgspec.Struct, frozen=True):
         return Plan((Delete(target_of(seen), because),))
 
     @staticmethod
-    def scale(seen: Resource[Any], replicas: int, *, because: str) -> Plan:
-        """Plan to set the replicas of `seen` through its scale subresource."""
-        return Plan((Scale(target_of(seen), replicas, because),))
+    def scale(seen: Resource[Any] | Target, replicas: int, *, because: str) -> Plan:
+        """Plan to set the replicas of `seen` through its scale subresource; of any type, by a `Target`."""
+        return Plan((Scale(seen if isinstance(seen, Target) else target_of(seen), replicas, because),))
 
     @staticmethod
     def emit(about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str) -> Plan:

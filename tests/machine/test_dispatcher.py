@@ -95,7 +95,7 @@ class Stage:
             self.queue,
             cache,
             self.proof,
-            lambda key: Context(key, self.clock, cache, None, None, log),  # type: ignore[arg-type]  # not used here
+            lambda key: Context(key, self.clock, cache, None, None, None, log),  # type: ignore[arg-type]  # not used here
             ReconcileMetrics(self.metrics, "scripted", self.clock),
             self.clock,
             log,

@@ -18,6 +18,7 @@ from kcm.runtime.fence import Fenced
 from kcm.runtime.plan import Pace, Plan
 from kcm.runtime.watches import owns
 from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
 from kcm.testing.virtual import VirtualClock, run
 
 PODS = Pod.resource_type()
@@ -55,7 +56,9 @@ def said(script):
 def context_on(server, replicas=None):
     replicas = replicas or SimpleNamespace(wrote=lambda resource, answer: None)
     applier = Applier(server, replicas, None)
-    return Context(Key("default", "web"), VirtualClock(), Cache({}), applier, server, logger("test"))
+    return Context(
+        Key("default", "web"), VirtualClock(), Cache({}), applier, server, Metrics(), logger("test")
+    )
 
 
 def creates(count):

@@ -97,7 +97,7 @@ class Host:
     async def make_pass(self) -> Result:
         """Observe and reconcile once, on the replica as it is."""
         applier = Applier(self.client, self.replicas, self)
-        context = Context(self.key, self._clock, self.cache, applier, self.client, logger("test"))
+        context = Context(self.key, self._clock, self.cache, applier, self.client, Metrics(), logger("test"))
         seen = self.controller.observe(self.cache, self.key)
         return await self.controller.reconcile(context, seen) if seen is not None else Done()
 
