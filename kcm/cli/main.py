@@ -83,6 +83,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="F",
         help="where to write the kubeconfig (default: %(default)s)",
     )
+    sandbox.add_argument("--node-cpu", default="1000", metavar="Q", help="cores of each node (default: 1000)")
+    sandbox.add_argument(
+        "--node-memory", default="4Ti", metavar="Q", help="memory of each node (default: 4Ti)"
+    )
+    sandbox.add_argument(
+        "--node-pods", type=int, default=20_000, metavar="N", help="pods that fit a node (default: 20000)"
+    )
+    sandbox.add_argument(
+        "--metrics-file",
+        metavar="F",
+        help="values of custom and external metrics, and loads; read again on change",
+    )
     sandbox.add_argument("--no-manager", action="store_true", help="the control plane only")
     sandbox.add_argument("--config", metavar="F", help="configuration file of the manager")
 

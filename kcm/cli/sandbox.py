@@ -22,7 +22,7 @@ import uvloop
 from kcm.base.errors import ConfigurationError
 from kcm.config.loader import check_config
 from kcm.config.schema import ServingConfig
-from kcm.sandbox.cluster import ClusterSettings, Pace
+from kcm.sandbox.cluster import ClusterSettings, NodeShape, Pace
 from kcm.sandbox.process import Ready, SandboxSettings, serve
 
 SAMPLE = Path("config/samples/replicaset.yaml")
@@ -57,10 +57,12 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
         raise ConfigurationError("--nodes", "", "must be between 0 and 1000")
     if not 0.01 <= options.speed <= 1000:
         raise ConfigurationError("--speed", "", "must be between 0.01 and 1000")
+    shape = NodeShape(cpu=options.node_cpu, memory=options.node_memory, pods=options.node_pods)
     return SandboxSettings(
         port=options.port,
-        cluster=ClusterSettings(nodes=options.nodes, pace=Pace(speed=options.speed)),
+        cluster=ClusterSettings(nodes=options.nodes, shape=shape, pace=Pace(speed=options.speed)),
         kubeconfig_out=Path(options.kubeconfig_out).absolute(),
+        metrics_file=Path(options.metrics_file) if options.metrics_file else None,
     )
 
 

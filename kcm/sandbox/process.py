@@ -25,6 +25,7 @@ from kcm.base.errors import ConfigurationError
 from kcm.base.memory import calm_collector
 from kcm.base.rng import Rng, SeededRng
 from kcm.sandbox import kubeconfig
+from kcm.sandbox.api.metrics.file import MetricsFile
 from kcm.sandbox.api.server import ApiServer
 from kcm.sandbox.cluster import Cluster, ClusterSettings, Narrator
 from kcm.serving.http import HttpServer
@@ -44,7 +45,7 @@ class SandboxSettings:
     """What a sandbox is to be.
 
     Port 0 takes a free one. `collect_garbage` and `empty_namespaces` False leave that work to real
-    controllers. `narrate` prints what happens.
+    controllers. `narrate` prints what happens. `metrics_file` sets values of the metrics APIs.
     """
 
     port: int = 0
@@ -53,6 +54,7 @@ class SandboxSettings:
     collect_garbage: bool = True
     empty_namespaces: bool = True
     narrate: bool = True
+    metrics_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,10 @@ class Sandbox:
             rng,
             collect_garbage=settings.collect_garbage,
             empty_namespaces=settings.empty_namespaces,
+            speed=settings.cluster.pace.speed,
         )
+        path = settings.metrics_file
+        self._metrics_file = MetricsFile(path, self.api.metrics.book, clock) if path else None
         self._server = HttpServer(self.api.handle)
         self._cluster = Cluster(self.api.handle, settings.cluster, clock, rng)
         self._narrator = Narrator(colour=colour)
@@ -125,6 +130,8 @@ class Sandbox:
     async def _run_parts(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.api.run())
+            if self._metrics_file is not None:
+                group.create_task(self._metrics_file.run())
             if self._settings.narrate:
                 group.create_task(self._tell())
             group.create_task(self._cluster.run())

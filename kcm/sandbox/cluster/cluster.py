@@ -24,9 +24,11 @@ from kcm.sandbox.cluster.narrator import Narrator, WorkloadView
 from kcm.sandbox.cluster.nodes import Heartbeats, NodeShape, SimulatedNode
 from kcm.sandbox.cluster.scheduler import Scheduler
 from kcm.sandbox.cluster.views import NodeView, PodView
+from kcm.sandbox.schema.quantities import parse
 from kcm.serving.http import Handler
 
 MOST_NODES = 1000
+MOST_PODS = 1_000_000
 SPEEDS = (0.01, 1000.0)
 
 
@@ -106,3 +108,12 @@ def _check(settings: ClusterSettings) -> None:
     if not slowest <= settings.pace.speed <= fastest:
         reason = f"{settings.pace.speed} is not between {slowest} and {fastest}"
         raise ConfigurationError("--speed", "", reason)
+    for flag, given in (("--node-cpu", settings.shape.cpu), ("--node-memory", settings.shape.memory)):
+        try:
+            enough = parse(given) >= 0
+        except ValueError as error:
+            raise ConfigurationError(flag, "", f"{given[:80]!r}: {error}") from None
+        if not enough:
+            raise ConfigurationError(flag, "", f"{given[:80]!r} is negative")
+    if not 0 <= settings.shape.pods <= MOST_PODS:
+        raise ConfigurationError("--node-pods", "", f"{settings.shape.pods} is not between 0 and {MOST_PODS}")
