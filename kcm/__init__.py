@@ -22,7 +22,14 @@ if TYPE_CHECKING:
         TooManyRequests,
     )
     from kcm.objects.resource import Key
-    from kcm.runtime.claims import adoptions, claim, claim_error, reason_not_to_adopt, releases
+    from kcm.runtime.claims import (
+        adoptions,
+        claim,
+        claim_error,
+        owned,
+        reason_not_to_adopt,
+        releases,
+    )
     from kcm.runtime.context import Context
     from kcm.runtime.controller import Controller, Rate
     from kcm.runtime.plan import Action, Create, Delete, Outcome, Pace, Plan, Target
@@ -57,6 +64,7 @@ __all__ = [
     "adoptions",
     "claim",
     "claim_error",
+    "owned",
     "owns",
     "primary",
     "reason_not_to_adopt",
@@ -94,6 +102,7 @@ _HOMES = {
     "adoptions": "kcm.runtime.claims",
     "claim": "kcm.runtime.claims",
     "claim_error": "kcm.runtime.claims",
+    "owned": "kcm.runtime.claims",
     "owns": "kcm.runtime.watches",
     "primary": "kcm.runtime.watches",
     "reason_not_to_adopt": "kcm.runtime.claims",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from controllers.deployment.bounds import LARGEST, Bounds, bounds_of
 from controllers.deployment.fleet import Fleet, sort_fleet
-from kcm import Key, TerminalError
+from kcm import Key, TerminalError, owned
 from kcm.objects import Deployment, PodTrace, Selector, WholeReplicaSet
 from kcm.objects.selectors import compile_selector
 
@@ -56,14 +56,9 @@ def look_for(cache: Cache, deployment: Deployment) -> Seen:
     if selector is None:
         return Seen(deployment, True, bounds_of(deployment), Fleet(None, ()), (), (), False)
     metadata = deployment.metadata
-    owned = [
-        each
-        for each in cache.controlled_by(WholeReplicaSet, metadata.uid)
-        # Owners never reach across namespaces: one elsewhere that claims so is not ours.
-        if each.metadata.namespace == metadata.namespace
-    ]
-    kept = [each for each in owned if selector.matches(each.metadata.labels)]
-    strays = [each for each in owned if not selector.matches(each.metadata.labels)]
+    mine = owned(cache, WholeReplicaSet, deployment)
+    kept = [each for each in mine if selector.matches(each.metadata.labels)]
+    strays = [each for each in mine if not selector.matches(each.metadata.labels)]
     fleet = sort_fleet(deployment.spec.template, kept)
     dying = metadata.deletion_timestamp is not None
     recreates = deployment.spec.strategy.type == "Recreate"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controllers.replicaset.census import Census, is_active, take_census
-from kcm import Key, TerminalError
+from kcm import Key, TerminalError, owned
 from kcm.objects import Pod, ReplicaSet, Selector, controller_of
 from kcm.objects.selectors import compile_selector
 
@@ -57,13 +57,13 @@ def look(cache: Cache, key: Key) -> Seen | None:
     if replica_set is None:
         return None
     selector = checked_selector(replica_set)
-    owned = _owned(cache, replica_set)
-    census = take_census(owned, selector, replica_set.spec.template.metadata.labels)
+    pods = owned(cache, Pod, replica_set)
+    census = take_census(pods, selector, replica_set.spec.template.metadata.labels)
     too_many = 0 <= replica_set.spec.replicas < len(census.active)
     return Seen(
         replica_set=replica_set,
         selector=selector,
-        owned=owned,
+        owned=pods,
         orphans=cache.orphans(Pod, key.namespace),
         census=census,
         taken=lambda name: cache.get(Pod, Key(key.namespace, name)) is not None,
@@ -75,7 +75,7 @@ def count(cache: Cache, seen: Seen) -> Census:
     """Return the census after own writes, by the spec that they followed."""
     replica_set = seen.replica_set
     labels = replica_set.spec.template.metadata.labels
-    return take_census(_owned(cache, replica_set), seen.selector, labels)
+    return take_census(owned(cache, Pod, replica_set), seen.selector, labels)
 
 
 def selector_of(replica_set: ReplicaSet) -> Selector | None:
@@ -105,16 +105,6 @@ def checked_selector(replica_set: ReplicaSet) -> Selector:
     if selector is None:
         raise TerminalError(f"replicaset {replica_set.key}: spec.selector selects nothing valid: correct it")
     return selector
-
-
-def _owned(cache: Cache, replica_set: ReplicaSet) -> tuple[Pod, ...]:
-    """Return the pods that name the replica set as controller, from its own namespace only.
-
-    Owners never reach across namespaces: a pod elsewhere that claims so is not ours to count.
-    """
-    namespace = replica_set.metadata.namespace
-    pods = cache.controlled_by(Pod, replica_set.metadata.uid)
-    return tuple([pod for pod in pods if pod.metadata.namespace == namespace])
 
 
 def _crowding(cache: Cache, replica_set: ReplicaSet) -> Mapping[str, int]:

@@ -24,9 +24,3 @@ def find_condition(conditions: Iterable[Condition], type_: str) -> Condition | N
         if condition.type == type_:
             return condition
     return None
-
-
-def is_true(conditions: Iterable[Condition], type_: str) -> bool:
-    """Say whether the condition exists and holds."""
-    found = find_condition(conditions, type_)
-    return found is not None and found.status == "True"

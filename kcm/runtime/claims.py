@@ -11,14 +11,27 @@ Owns no state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from kcm.cache.replica import Cache
 from kcm.client.errors import Invalid, NotFound
 from kcm.objects.owners import owner_reference
 from kcm.objects.resource import Resource
 from kcm.runtime.context import Context
 from kcm.runtime.plan import Outcome, Pace, Plan
 from kcm.runtime.result import Waiting
+
+R = TypeVar("R", bound=Resource[Any])
+
+
+def owned(cache: Cache, type_: type[R], owner: Resource[Any]) -> tuple[R, ...]:
+    """Return the objects of a type that name `owner` as their controller, from its own namespace only.
+
+    Owners never reach across namespaces: an object elsewhere that claims so is not the owner's.
+    """
+    namespace = owner.metadata.namespace
+    found = cache.controlled_by(type_, owner.metadata.uid)
+    return tuple([each for each in found if each.metadata.namespace == namespace])
 
 
 async def claim(

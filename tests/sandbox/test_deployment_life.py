@@ -126,7 +126,7 @@ async def told(world: World, reason: str) -> list[str]:
 
 
 @story
-async def test_21_a_deployment_gets_a_replica_set_and_pods_of_one_hash(world: World) -> None:
+async def test_case_21_a_deployment_gets_a_replica_set_and_pods_of_one_hash(world: World) -> None:
     notes = {"team": "a", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
     wanted = deployment("web", 4, minReadySeconds=2)
     wanted["metadata"]["annotations"] = notes
@@ -155,7 +155,7 @@ async def test_21_a_deployment_gets_a_replica_set_and_pods_of_one_hash(world: Wo
 
 
 @story
-async def test_22_revisions_count_rollouts_and_going_back_reuses_the_replica_set(world: World) -> None:
+async def test_case_22_revisions_count_rollouts_and_going_back_reuses_the_replica_set(world: World) -> None:
     await bring(world, 3)
     first = image_of(await get(world))
     await set_image(world, "2")
@@ -190,7 +190,7 @@ async def test_a_rolling_update_without_surge_stays_within_bounds(world: World) 
 
 
 @story
-async def test_5_a_stuck_rollout_is_rolled_over(world: World) -> None:
+async def test_case_5_a_stuck_rollout_is_rolled_over(world: World) -> None:
     await bring(world, 4)
     await set_image(world, "nonexistent")
     await reads(world, updatedReplicas=2)
@@ -215,7 +215,7 @@ async def test_a_rollout_that_is_rolled_over_at_once_ends_well(world: World) -> 
 
 
 @story
-async def test_3_and_36_recreate_never_mixes_old_and_new_pods(world: World) -> None:
+async def test_case_3_and_case_36_recreate_never_mixes_old_and_new_pods(world: World) -> None:
     mixed: list[int] = []
 
     def look(mutation: Any) -> None:
@@ -247,7 +247,7 @@ def recreate(replicas: int, **notes: str) -> Json:
 
 
 @story
-async def test_30_recreate_follows_its_replicas(world: World) -> None:
+async def test_case_30_recreate_follows_its_replicas(world: World) -> None:
     await world.call("POST", DEPLOYMENTS, recreate(2))
     await completes(world, 2)
     for replicas in (0, 1):
@@ -258,7 +258,7 @@ async def test_30_recreate_follows_its_replicas(world: World) -> None:
 
 
 @story
-async def test_9_and_37_a_scaled_rollout_is_spread_in_proportion(world: World) -> None:
+async def test_case_9_and_case_37_a_scaled_rollout_is_spread_in_proportion(world: World) -> None:
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
     await bring(world, 10, strategy=strategy)
     await set_image(world, "404", fault="never-ready")
@@ -285,7 +285,7 @@ async def test_9_and_37_a_scaled_rollout_is_spread_in_proportion(world: World) -
 
 
 @story
-async def test_24_and_25_a_paused_deployment_is_scaled_but_not_rolled_out(world: World) -> None:
+async def test_case_24_and_case_25_a_paused_deployment_is_scaled_but_not_rolled_out(world: World) -> None:
     await world.call("POST", DEPLOYMENTS, deployment("web", 2, paused=True))
     await reads(world, observedGeneration=1)
     assert await sets(world) == {}
@@ -319,7 +319,7 @@ async def test_pausing_a_failed_rollout_keeps_the_last_pod(world: World) -> None
 
 
 @pytest.mark.parametrize("to", ["0", "1"])
-def test_6_a_rollback_is_asked_for_by_annotation(to: str) -> None:
+def test_case_6_a_rollback_is_asked_for_by_annotation(to: str) -> None:
     @story
     async def asked(world: World) -> None:
         await bring(world, 3)
@@ -368,7 +368,7 @@ def test_a_rollback_that_cannot_be_is_told_and_forgotten(to: str, reason: str) -
 
 
 @story
-async def test_4_no_more_old_replica_sets_are_kept_than_asked_for(world: World) -> None:
+async def test_case_4_no_more_old_replica_sets_are_kept_than_asked_for(world: World) -> None:
     await bring(world, 1, revisionHistoryLimit=2)
     for tag in ("2", "3", "4", "5"):
         await set_image(world, tag)
@@ -385,7 +385,7 @@ async def test_4_no_more_old_replica_sets_are_kept_than_asked_for(world: World) 
 
 
 @story
-async def test_26_a_replica_set_edited_in_place_gives_one_collision(world: World) -> None:
+async def test_case_26_a_replica_set_edited_in_place_gives_one_collision(world: World) -> None:
     await bring(world, 2)
     (mine,) = (await sets(world)).values()
     edited = {"template": {"spec": {"containers": [{"name": "c", "image": "example/edited:1"}]}}}
@@ -420,7 +420,7 @@ async def test_a_foreign_object_with_the_name_gives_one_collision(world: World) 
 
 
 @story
-async def test_27_a_rollout_that_stands_still_is_told_and_recovers(world: World) -> None:
+async def test_case_27_a_rollout_that_stands_still_is_told_and_recovers(world: World) -> None:
     await bring(world, 2, progressDeadlineSeconds=30)
     await set_image(world, "nonexistent")
 
@@ -438,7 +438,7 @@ async def test_27_a_rollout_that_stands_still_is_told_and_recovers(world: World)
 
 
 @story
-async def test_31_min_ready_seconds_travel_to_the_replica_set(world: World) -> None:
+async def test_case_31_min_ready_seconds_travel_to_the_replica_set(world: World) -> None:
     await world.call("POST", DEPLOYMENTS, deployment("web", 2, minReadySeconds=300))
     found = await reads(world, readyReplicas=2, availableReplicas=0)
     assert condition(found, "Available")["reason"] == "MinimumReplicasUnavailable"
@@ -449,7 +449,7 @@ async def test_31_min_ready_seconds_travel_to_the_replica_set(world: World) -> N
 
 
 @story
-async def test_7_an_orphaned_replica_set_is_adopted_by_the_next_deployment(world: World) -> None:
+async def test_case_7_an_orphaned_replica_set_is_adopted_by_the_next_deployment(world: World) -> None:
     await bring(world, 2)
     (mine,) = (await sets(world)).values()
     orphaning = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"}
@@ -469,7 +469,7 @@ async def test_7_an_orphaned_replica_set_is_adopted_by_the_next_deployment(world
 
 
 @story
-async def test_2_an_adopted_replica_set_gives_its_revision_on(world: World) -> None:
+async def test_case_2_an_adopted_replica_set_gives_its_revision_on(world: World) -> None:
     old = replica_set("old", 1)
     old["spec"]["selector"] = {"matchLabels": {"app": "web"}}
     old["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
@@ -488,7 +488,7 @@ async def test_2_an_adopted_replica_set_gives_its_revision_on(world: World) -> N
     ("plain", "owners"),
     [pytest.param("other", 2, id="another's too"), pytest.param("web", 1, id="ours already")],
 )
-def test_32_other_owners_of_an_adopted_replica_set_stay(plain: str, owners: int) -> None:
+def test_case_32_other_owners_of_an_adopted_replica_set_stay(plain: str, owners: int) -> None:
     @story
     async def adopted(world: World) -> None:
         other = await world.call("POST", DEPLOYMENTS, deployment("other", 0))
@@ -520,7 +520,7 @@ def test_32_other_owners_of_an_adopted_replica_set_stay(plain: str, owners: int)
 
 
 @story
-async def test_34_a_replica_set_that_leaves_by_its_labels_comes_back_by_them(world: World) -> None:
+async def test_case_34_a_replica_set_that_leaves_by_its_labels_comes_back_by_them(world: World) -> None:
     await bring(world, 1)
     (mine,) = (await sets(world)).values()
     name = mine["metadata"]["name"]
@@ -546,7 +546,7 @@ async def test_34_a_replica_set_that_leaves_by_its_labels_comes_back_by_them(wor
 
 
 @story
-async def test_28_overlapping_deployments_keep_to_their_own(world: World) -> None:
+async def test_case_28_overlapping_deployments_keep_to_their_own(world: World) -> None:
     await bring(world, 1)
     other = deployment("other", 1)
     other["spec"]["selector"] = {"matchLabels": {"app": "web"}}
@@ -559,7 +559,7 @@ async def test_28_overlapping_deployments_keep_to_their_own(world: World) -> Non
 
 
 @story
-async def test_33_and_8_scale_through_the_subresource(world: World) -> None:
+async def test_case_33_and_case_8_scale_through_the_subresource(world: World) -> None:
     await bring(world, 1)
     for replicas in (6, 2, 0, 3):
         await world.patch(f"{WEB}/scale", {"spec": {"replicas": replicas}})
@@ -569,7 +569,7 @@ async def test_33_and_8_scale_through_the_subresource(world: World) -> None:
 
 
 @story
-async def test_11_and_12_a_status_that_was_overwritten_is_repaired_and_foreign_conditions_stay(
+async def test_case_11_and_case_12_a_status_that_was_overwritten_is_repaired_and_foreign_conditions_stay(
     world: World,
 ) -> None:
     found = await bring(world, 2)
@@ -586,7 +586,7 @@ async def test_11_and_12_a_status_that_was_overwritten_is_repaired_and_foreign_c
 
 
 @story
-async def test_1_a_deleted_deployment_takes_everything_along(world: World) -> None:
+async def test_case_1_a_deleted_deployment_takes_everything_along(world: World) -> None:
     await bring(world, 2)
     await world.call("DELETE", WEB)
 
@@ -619,7 +619,7 @@ async def test_a_refused_replica_set_is_a_condition_and_an_event_until_it_works(
 
 
 @story
-async def test_15_a_quota_on_pods_shows_as_replica_failure(world: World) -> None:
+async def test_case_15_a_quota_on_pods_shows_as_replica_failure(world: World) -> None:
     fault = world.api.faults.add(Fault(Refuse(403, message="exceeded quota"), "create", "pods", first=3))
     await world.call("POST", DEPLOYMENTS, deployment("web", 4))
 

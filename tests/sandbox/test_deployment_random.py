@@ -238,5 +238,5 @@ async def quiet(world: World, seconds: float) -> list[str]:
     suppress_health_check=list(HealthCheck),
 )
 @given(CASES)
-def test_6_whatever_happens_bounds_hold_and_it_ends_in_peace(case: Case) -> None:
+def test_case_6_whatever_happens_bounds_hold_and_it_ends_in_peace(case: Case) -> None:
     run(play(case))

@@ -166,7 +166,7 @@ def by_name(sizes: Mapping[str, int]) -> dict[str, int]:
         pytest.param(LARGEST, LARGEST, 0, (LARGEST, 0), id="int32"),
     ],
 )
-def test_98_fenceposts(
+def test_case_98_fenceposts(
     replicas: int, surge: int | str | None, unavailable: int | str | None, expected: tuple[int, int]
 ) -> None:
     bounds = bounds_of(deployment(replicas, surge=surge, unavailable=unavailable))
@@ -175,7 +175,7 @@ def test_98_fenceposts(
     assert bounds.min_available == replicas - expected[1]
 
 
-def test_98_recreate_has_no_bounds() -> None:
+def test_case_98_recreate_has_no_bounds() -> None:
     assert bounds_of(deployment(5, strategy="Recreate")) == Bounds(5, 0, 0)
 
 
@@ -198,7 +198,7 @@ def test_a_share_that_is_none_is_one_keys_problem(absurd: int | str) -> None:
         pytest.param(8, (0,), 10, id="the last step"),
     ],
 )
-def test_98_how_large_the_new_one_may_be(new: int | None, old: tuple[int, ...], expected: int) -> None:
+def test_case_98_how_large_the_new_one_may_be(new: int | None, old: tuple[int, ...], expected: int) -> None:
     mine = [replica_set(f"old{number}", size, age=9) for number, size in enumerate(old)]
     if new is not None:
         mine.append(replica_set("new", new))
@@ -223,7 +223,7 @@ def test_98_how_large_the_new_one_may_be(new: int | None, old: tuple[int, ...], 
         pytest.param((10, 3, 2), [("a", 5, 10), ("b", 5, 0), ("new", 3, 0)], {"b": 3}, id="stale counts"),
     ],
 )
-def test_93_what_old_ones_lose(
+def test_case_93_what_old_ones_lose(
     bounds: tuple[int, int, int], mine: list[tuple[str, int, int]], expected: dict[str, int]
 ) -> None:
     sets = [
@@ -307,7 +307,7 @@ def test_every_rollout_ends_when_pods_come_up(
         pytest.param(20, 0, [("new", 5, 10, 10), ("a", 5, 10, 10)], (10, 10), id="equals"),
     ],
 )
-def test_94_proportional_scaling(
+def test_case_94_proportional_scaling(
     replicas: int, surge: int, sizes: list[tuple[str, int, int, int]], expected: tuple[int, ...]
 ) -> None:
     mine = [
@@ -355,7 +355,7 @@ def test_halves_are_rounded_away_from_zero(amount: int, by: int, rounded: int) -
     assert round_half_away(amount, by) == rounded
 
 
-def test_100_without_annotations_the_status_tells_the_proportion() -> None:
+def test_case_100_without_annotations_the_status_tells_the_proportion() -> None:
     assert size_change(replica_set("a", 5), Bounds(20, 0, 0), 10) == 5
     assert size_change(replica_set("a", 5), Bounds(20, 0, 0), 0) == 0
     assert size_change(replica_set("a", 5), Bounds(0, 0, 0), 10) == -5
@@ -405,7 +405,7 @@ def test_a_cut_in_the_middle_of_spreading_changes_nothing_of_the_end(
         pytest.param([], {}, id="none at all"),
     ],
 )
-def test_94_who_is_scaled(mine: list[tuple[str, int, int]], expected: dict[str, int]) -> None:
+def test_case_94_who_is_scaled(mine: list[tuple[str, int, int]], expected: dict[str, int]) -> None:
     sets = [replica_set(name, size, age=age, sized_for=(10, 13)) for name, size, age in mine]
     assert by_name(scaled_sizes(seen(deployment(10), *sets))) == expected
 
@@ -486,7 +486,7 @@ def test_recreate_with_several_active_goes_on_instead_of_waiting_for_ever() -> N
         pytest.param([("new", 5)], False, {}, None, id="all is well"),
     ],
 )
-def test_92_recreate(
+def test_case_92_recreate(
     mine: list[tuple[str, int]], pods_run: bool, sizes: dict[str, int], born: int | None
 ) -> None:
     sets = [replica_set(name, size) for name, size in mine]
@@ -501,12 +501,12 @@ def test_a_rollback_brings_no_pods_of_the_present_template_under_recreate() -> N
 
 
 @pytest.mark.parametrize("kind", [Deleting(), Paused(), Resize()])
-def test_24_nothing_is_born_while_deleting_paused_or_scaling(kind: Any) -> None:
+def test_case_24_nothing_is_born_while_deleting_paused_or_scaling(kind: Any) -> None:
     assert birth_size(seen(deployment()), kind) is None
 
 
 # The new replica set (cases 21, 82, 96, 97).
-def test_82_a_new_replica_set() -> None:
+def test_case_82_a_new_replica_set() -> None:
     what = deployment(annotations={"a": "b", LAST_APPLIED: "{}", REVISION: "7"}, min_ready_seconds=4)
     made = new_replica_set(seen(what, replica_set("old", 10, revision="4")), 3)
     name = template_hash(what.spec.template, None)
@@ -519,7 +519,7 @@ def test_82_a_new_replica_set() -> None:
     assert (owner.uid, owner.controller, owner.block_owner_deletion) == ("d-uid", True, True)
 
 
-def test_96_long_names_are_cut() -> None:
+def test_case_96_long_names_are_cut() -> None:
     what = deployment()
     long = msgspec.structs.replace(what, metadata=msgspec.structs.replace(what.metadata, name="x" * 253))
     made = new_replica_set(seen(long), 1)
@@ -527,7 +527,7 @@ def test_96_long_names_are_cut() -> None:
     assert made.metadata.name.endswith("-" + made.metadata.labels[HASH_LABEL])
 
 
-def test_97_the_oldest_of_equal_templates_is_new_and_the_others_are_old() -> None:
+def test_case_97_the_oldest_of_equal_templates_is_new_and_the_others_are_old() -> None:
     young, old = replica_set("b", 1, age=1, image="new"), replica_set("a", 1, age=5, image="new")
     other = replica_set("c", 1, age=9)
     sorted_out = fleet(young, other, old)
@@ -573,7 +573,7 @@ def test_old_ones_shrink_only_as_they_were_seen() -> None:
     }
 
 
-def test_29_scaling_records_what_each_was_sized_for() -> None:
+def test_case_29_scaling_records_what_each_was_sized_for() -> None:
     mine = (
         replica_set("new", 5, revision="2", sized_for=(10, 13)),
         replica_set("a", 8, age=9, sized_for=(10, 13)),
@@ -599,7 +599,7 @@ def test_an_old_one_is_not_kept_up() -> None:
     ]
 
 
-def test_100_what_is_copied_and_what_is_not() -> None:
+def test_case_100_what_is_copied_and_what_is_not() -> None:
     own = (REVISION, REVISION_HISTORY, DESIRED, MAXIMUM, ROLLBACK_TO, LAST_APPLIED)
     assert copied({**dict.fromkeys(own, "1"), "a": "b"}) == {"a": "b"}
 
@@ -616,11 +616,11 @@ def test_100_what_is_copied_and_what_is_not() -> None:
         ({REVISION: "-1"}, 1, {REVISION: "1", REVISION_HISTORY: "-1"}),
     ],
 )
-def test_100_revisions(before: dict[str, str], revision: int, changes: dict[str, str]) -> None:
+def test_case_100_revisions(before: dict[str, str], revision: int, changes: dict[str, str]) -> None:
     assert revised(before, revision) == changes
 
 
-def test_100_a_long_history_loses_its_oldest() -> None:
+def test_case_100_a_long_history_loses_its_oldest() -> None:
     history = ",".join(str(number) for number in range(1000, 1400))
     changed = revised({REVISION: "1400", REVISION_HISTORY: history}, 1401)
     assert len(changed[REVISION_HISTORY]) <= LONGEST_HISTORY
@@ -654,7 +654,9 @@ def test_annotations_are_bounded_numbers() -> None:
         pytest.param(5, [("a", "1", {})], [], id="within the limit"),
     ],
 )
-def test_95_history(limit: int | None, mine: list[tuple[str, str, dict[str, Any]]], gone: list[str]) -> None:
+def test_case_95_history(
+    limit: int | None, mine: list[tuple[str, str, dict[str, Any]]], gone: list[str]
+) -> None:
     sets = [
         replica_set(
             name, more.get("size", 0), revision=revision, **{k: v for k, v in more.items() if k != "size"}
@@ -666,7 +668,7 @@ def test_95_history(limit: int | None, mine: list[tuple[str, str, dict[str, Any]
 
 
 # Rollback (case 86).
-def test_86_a_rollback_is_one_exact_write() -> None:
+def test_case_86_a_rollback_is_one_exact_write() -> None:
     what = deployment(annotations={ROLLBACK_TO: "1", REVISION: "2", LAST_APPLIED: "{}", "mine": "x"})
     goal = replica_set("old", 0, revision="1", theirs="y")
     plan = rollback_plan(seen(what, goal, replica_set("new", 10, revision="2")), 1)
@@ -702,7 +704,7 @@ def test_which_revision(revisions: list[str], to: int, found: str | None) -> Non
     assert (goal.metadata.name if goal else None) == found
 
 
-def test_85_an_empty_selector_selects_nothing_to_act_on() -> None:
+def test_case_85_an_empty_selector_selects_nothing_to_act_on() -> None:
     plain = deployment()
     empty = msgspec.structs.replace(plain, spec=msgspec.structs.replace(plain.spec, selector=LabelSelector()))
     assert selector_of(empty) is None

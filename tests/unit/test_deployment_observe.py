@@ -158,7 +158,7 @@ def seen(present: Deployment, *mine: WholeReplicaSet, pods: Iterable[PodTrace] =
         pytest.param(replica_set("a"), True, "old", id="but still counts"),
     ],
 )
-def test_88_whose_replica_sets(mine: WholeReplicaSet, deleting: bool, found: str) -> None:
+def test_case_88_whose_replica_sets(mine: WholeReplicaSet, deleting: bool, found: str) -> None:
     look_at = seen(deployment(deleting=deleting), mine)
     places = {"old": look_at.fleet.all, "stray": look_at.strays, "orphan": look_at.orphans}
     assert [place for place, there in places.items() if there] == ([found] if found else [])
@@ -180,7 +180,7 @@ def test_88_whose_replica_sets(mine: WholeReplicaSet, deleting: bool, found: str
         pytest.param([("p", "uid-old", "Running")], 1, "RollingUpdate", False, id="nobody asks"),
     ],
 )
-def test_92_whether_old_pods_run(
+def test_case_92_whether_old_pods_run(
     pods: list[tuple[str, str, str]], counted: int, strategy: str, expected: bool
 ) -> None:
     mine = replica_set("old", pods=counted), replica_set("new", template=TEMPLATE)
@@ -207,7 +207,7 @@ def test_what_no_server_should_accept_is_one_keys_problem(absurd: dict[str, Any]
         seen(deployment(**absurd))
 
 
-def test_85_an_empty_selector_is_left_alone() -> None:
+def test_case_85_an_empty_selector_is_left_alone() -> None:
     look_at = seen(deployment(selector=LabelSelector()), replica_set("a"), replica_set("b", owner=""))
     assert look_at.selects_all
     assert (look_at.fleet.all, look_at.strays, look_at.orphans) == ((), (), ())
@@ -229,7 +229,7 @@ def test_what_is_gone_is_nothing_to_do() -> None:
         pytest.param(replica_set("a", owner=""), None, set(), id="an orphan gone"),
     ],
 )
-def test_89_whom_a_replica_set_wakes(
+def test_case_89_whom_a_replica_set_wakes(
     old: WholeReplicaSet | None, new: WholeReplicaSet | None, woken: set[Key]
 ) -> None:
     watch = next(each for each in DeploymentController.watches if each.type is WholeReplicaSet)
@@ -286,7 +286,7 @@ MARKED = new_replica_set(seen(deployment()), 1).metadata.labels
         pytest.param(None, refusal(500, "InternalError"), Refused, id="a webhook is down"),
     ],
 )
-def test_26_what_becomes_of_a_birth(
+def test_case_26_what_becomes_of_a_birth(
     found: WholeReplicaSet | None, error: Exception | None, expected: type[Any]
 ) -> None:
     assert type(born(found, error)) is expected

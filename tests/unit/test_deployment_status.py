@@ -117,7 +117,7 @@ def test_counts_are_sums() -> None:
         pytest.param([], 0, id="none"),
     ],
 )
-def test_35_terminating(mine: list[tuple[int | None, int]], expected: int | None) -> None:
+def test_case_35_terminating(mine: list[tuple[int | None, int]], expected: int | None) -> None:
     old = tuple(
         replica_set(f"a{number}", 1, terminating=terminating, observed=observed)
         for number, (terminating, observed) in enumerate(mine)
@@ -153,11 +153,11 @@ def test_availability(available: int, strategy: str, status: str) -> None:
         ((0, 0, 0, 0), False),
     ],
 )
-def test_99_complete(status: tuple[int, int, int, int], complete: bool) -> None:
+def test_case_99_complete(status: tuple[int, int, int, int], complete: bool) -> None:
     assert is_complete(seen().deployment, counts(*status)) is complete
 
 
-def test_99_a_generation_that_was_not_observed_is_not_complete() -> None:
+def test_case_99_a_generation_that_was_not_observed_is_not_complete() -> None:
     unseen = msgspec.structs.replace(counts(10, 10, 10, 10), observed_generation=0)
     assert not is_complete(seen().deployment, unseen)
 
@@ -173,7 +173,7 @@ def test_99_a_generation_that_was_not_observed_is_not_complete() -> None:
         ((10, 7, 10, 10), (10, 1, 7, 7), False),
     ],
 )
-def test_99_progress(
+def test_case_99_progress(
     before: tuple[int, int, int, int], now: tuple[int, int, int, int], progressed: bool
 ) -> None:
     assert has_progressed(counts(*before), counts(*now)) is progressed
@@ -245,7 +245,7 @@ DONE = {"new": replica_set("n", 10), "stored": counts(10, 10, 10, 9)}
         ),
     ],
 )
-def test_91_progressing(look: Seen, expected: tuple[str, str] | None) -> None:
+def test_case_91_progressing(look: Seen, expected: tuple[str, str] | None) -> None:
     found = after(look, Paused() if look.deployment.spec.paused else Roll())
     assert (found and (found.status, found.reason)) == expected
 
@@ -257,13 +257,13 @@ def test_progress_moves_the_update_time_and_keeps_the_transition_time() -> None:
     assert (found.last_update_time, found.last_transition_time) == (NOW, LONG_AGO)
 
 
-def test_8_the_same_reason_is_not_refreshed() -> None:
+def test_trap_8_the_same_reason_is_not_refreshed() -> None:
     before = progressing("ReplicaSetUpdated", NOW - timedelta(seconds=30))
     assert after(seen(**STUCK, conditions=(before,))) == before
 
 
 @pytest.mark.parametrize("kind", [Resize(), Paused(), Deleting()])
-def test_9_progress_is_not_judged_while_scaling_pausing_or_deleting(kind: Kind) -> None:
+def test_trap_9_progress_is_not_judged_while_scaling_pausing_or_deleting(kind: Kind) -> None:
     before = progressing("ReplicaSetUpdated")
     look = seen(**DONE, conditions=(before,), paused=isinstance(kind, Paused))
     found = after(look, kind)
@@ -335,7 +335,7 @@ def test_a_replica_sets_failure_is_passed_on_and_taken_back() -> None:
         pytest.param(progressing("NewReplicaSetAvailable"), (10, 10, 9, 9), 600, None, id="done once"),
     ],
 )
-def test_90_when_to_look_at_the_deadline(
+def test_case_90_when_to_look_at_the_deadline(
     condition: DeploymentCondition | None,
     status: tuple[int, int, int, int],
     deadline: int | None,
@@ -353,7 +353,7 @@ def content(plan: Plan) -> Any:
     return msgspec.json.decode(msgspec.json.encode(action.changes))
 
 
-def test_83_a_status_is_one_exact_write_with_what_differs() -> None:
+def test_case_83_a_status_is_one_exact_write_with_what_differs() -> None:
     weather = make("Weather", "True", "Sun", "m", LONG_AGO)
     gone = make("ReplicaFailure", "True", "x", "m", LONG_AGO)
     look = seen(new=replica_set("n", 10, **{REVISION: "4"}), conditions=(weather, gone))
@@ -384,13 +384,13 @@ def test_a_server_that_does_not_know_terminating_replicas_is_not_told_again_and_
     assert not status_plan(again, status_of(again, Roll(), None, NOW))
 
 
-def test_26_collisions_are_counted_from_none() -> None:
+def test_case_26_collisions_are_counted_from_none() -> None:
     assert content(collision_plan(seen()))["status"] == {"collisionCount": 1}
     twice = DeploymentStatus(collision_count=1)
     assert content(collision_plan(seen(stored=twice)))["status"] == {"collisionCount": 2}
 
 
-def test_85_a_generation_is_observed_once() -> None:
+def test_case_85_a_generation_is_observed_once() -> None:
     assert content(observed_plan(seen()))["status"] == {"observedGeneration": 1}
     assert not observed_plan(seen(stored=DeploymentStatus(observed_generation=1)))
 

@@ -117,18 +117,18 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_97_templates_that_mean_the_same(one: Any, other: Any) -> None:
+def test_case_97_templates_that_mean_the_same(one: Any, other: Any) -> None:
     assert meaning(raw(one)) == meaning(raw(other))
     assert template_hash(raw(one), 3) == template_hash(raw(other), 3)
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
-def test_97_templates_that_mean_something_else(one: Any, other: Any) -> None:
+def test_case_97_templates_that_mean_something_else(one: Any, other: Any) -> None:
     assert meaning(raw(one)) != meaning(raw(other))
     assert template_hash(raw(one), 3) != template_hash(raw(other), 3)
 
 
-def test_79_collisions_give_other_hashes_and_none_is_not_zero() -> None:
+def test_case_79_collisions_give_other_hashes_and_none_is_not_zero() -> None:
     hashes = [template_hash(raw(template()), collisions) for collisions in (None, 0, 1, 2, 2**31 - 1)]
     assert len(set(hashes)) == 5
     assert all(1 <= len(each) <= 10 and set(each) <= set(SAFE_CHARACTERS) for each in hashes)
@@ -159,7 +159,7 @@ def test_what_is_no_template_is_one_keys_problem(text: bytes) -> None:
         meaning(msgspec.Raw(text))
 
 
-def test_96_names_fit() -> None:
+def test_case_96_names_fit() -> None:
     assert LONGEST_NAME == 242 + 1 + 10
 
 

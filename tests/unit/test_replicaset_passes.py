@@ -1,7 +1,7 @@
 """Whole passes of the replica set controller against an API server in memory.
 
-Nothing wakes the controller here: a test says when the replica is refreshed and when a pass is
-made, so that old views, lost answers and cuts between two writes can be arranged exactly.
+Nothing wakes the controller here: old views, lost answers and cuts between two writes are
+arranged exactly (`kcm.testing.bench`).
 """
 
 from __future__ import annotations
@@ -15,23 +15,13 @@ import msgspec
 import pytest
 
 from controllers.replicaset import ReplicaSetController
-from kcm import ApiError, Done, Key, RequeueAfter, Result, TerminalError, Waiting
-from kcm.base.rng import SeededRng
-from kcm.cache.feed import ReplaceBegin, ReplaceEnd, ReplaceItems
-from kcm.client.api import ApiClient
-from kcm.client.transport import Request, Unanswered
-from kcm.host.replicas import Replicas
+from kcm import ApiError, Done, Key, RequeueAfter, TerminalError, Waiting
+from kcm.client.transport import Unanswered
 from kcm.objects import Pod, ReplicaSet
-from kcm.runtime.applier import Applier
-from kcm.runtime.context import Context
-from kcm.runtime.plan import Emit
 from kcm.sandbox.api.faults import Delay, DropAfter, DropBefore, Fault, Refuse
-from kcm.sandbox.api.server import ApiServer
-from kcm.serving import http
-from kcm.telemetry.logging import logger
-from kcm.telemetry.metrics import Metrics
-from kcm.testing.loopback import LoopbackTransport
-from kcm.testing.virtual import VirtualClock, run
+from kcm.testing.bench import Bench as PlainBench
+from kcm.testing.bench import Host
+from kcm.testing.virtual import run
 
 Json = dict[str, Any]
 
@@ -43,102 +33,11 @@ SETS = "/apis/apps/v1/namespaces/default/replicasets"
 WEB = f"{SETS}/web"
 
 
-class Listed(msgspec.Struct):
-    """A list as the server sends it."""
-
-    metadata: dict[str, Any]
-    items: tuple[msgspec.Raw, ...]
-
-
-class Host:
-    """The controller with a replica of its own. It dies behind its `dies_after`-th write."""
-
-    def __init__(self, api: ApiServer, clock: VirtualClock, key: Key, dies_after: int | None) -> None:
-        self.key = key
-        self.controller = ReplicaSetController()
-        self.replicas = Replicas(self.controller.watches)
-        self.cache = self.replicas.cache(self.controller.watches)
-        self.events: list[tuple[str, str, str]] = []
-        self.sent: list[str] = []
-        self.dead = asyncio.Event()
-        self._dies_after = dies_after
-        self._clock = clock
-        self.client = ApiClient(
-            LoopbackTransport(api.handle, self._after_write),
-            user_agent="replicaset",
-            metrics=Metrics(),
-            clock=clock,
-            rng=SeededRng(2),
-        )
-
-    @property
-    def writes(self) -> int:
-        return len(self.sent)
-
-    def _after_write(self, request: Request) -> bool:
-        self.sent.append(request.method)
-        if self.writes == self._dies_after:
-            self.dead.set()
-        return self.dead.is_set()
-
-    def emit(self, event: Emit) -> None:
-        self.events.append((event.type, event.reason, event.note))
-
-    async def refresh(self, *types: type[Any]) -> None:
-        """Fill the replica with what the server has now."""
-        for type_ in types or (ReplicaSet, Pod):
-            listed = msgspec.json.decode(await self.client.list_page(type_.resource_type()), type=Listed)
-            watch = next(each for each in self.controller.watches if each.type is type_)
-            replica = self.replicas.replica(watch)
-            replica.feed(ReplaceBegin(0))
-            replica.feed(ReplaceItems(0, listed.items))
-            replica.feed(ReplaceEnd(0, listed.metadata["resourceVersion"]))
-
-    async def make_pass(self) -> Result:
-        """Observe and reconcile once, on the replica as it is."""
-        applier = Applier(self.client, self.replicas, self)
-        context = Context(self.key, self._clock, self.cache, applier, self.client, Metrics(), logger("test"))
-        seen = self.controller.observe(self.cache, self.key)
-        return await self.controller.reconcile(context, seen) if seen is not None else Done()
-
-    async def settle(self) -> None:
-        """Refresh and pass until a pass writes nothing; AssertionError when that never comes."""
-        for _ in range(30):
-            await self.refresh()
-            before = self.writes
-            with suppress(ApiError, Unanswered):
-                await self.make_pass()
-                if self.writes == before:
-                    return
-        raise AssertionError("never settles")
-
-
-class Bench:
-    """An API server without nodes, its user, and hosts."""
+class Bench(PlainBench):
+    """A bench for replica sets."""
 
     def __init__(self) -> None:
-        self.clock = VirtualClock()
-        self.api = ApiServer(self.clock, SeededRng(1))
-
-    def host(self, key: Key = KEY, *, dies_after: int | None = None) -> Host:
-        return Host(self.api, self.clock, key, dies_after)
-
-    async def fresh_host(self) -> Host:
-        host = self.host()
-        await host.refresh()
-        return host
-
-    async def call(
-        self, method: str, path: str, body: Json | None = None, kind: str = "merge-patch+"
-    ) -> Json:
-        content = f"application/{kind}json" if method == "PATCH" else "application/json"
-        headers = {"content-type": content, "accept": "application/json", "user-agent": "user"}
-        encoded = msgspec.json.encode(body) if body is not None else b""
-        answer = await self.api.handle(http.Request(method, path, (), headers, encoded))
-        assert isinstance(answer.body, bytes)
-        assert answer.status < 300, answer.body
-        decoded: Json = msgspec.json.decode(answer.body)
-        return decoded
+        super().__init__(ReplicaSetController, KEY)
 
     async def apply(self, replicas: int, *, namespace: str = "default", **spec: Any) -> Json:
         template = {
