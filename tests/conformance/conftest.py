@@ -1,0 +1,233 @@
+"""The target of the conformance checks: any cluster (`--kubeconfig F`), or a sandbox started for this run.
+
+The checks know a server only by its answers. Each module has one namespace, made with generateName and
+deleted at the end; what is cluster-wide is named by `unique` and deleted by its check. Capabilities
+are found by looking: a check that needs nodes, simulated kubelets or an enforcing authorizer is marked
+`needs("nodes")` … and skipped, with the reason, where the target has none.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# The checks share modules; there is no package here to import them from.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from paths import Paths
+from shell import Kubectl
+from target import GLANCE, PATIENCE, from_kubeconfig
+
+REASONS = {
+    "nodes": "the target has no ready node",
+    "simulated": "the target's nodes run real containers, or it has none",
+    "quiet": "controllers of the target act upon the objects of this check",
+    "collector": "nothing on the target collects garbage",
+    "authorizer": "the target lets everybody do everything",
+    "metrics": "the target does not serve metrics.k8s.io",
+    "own": "only on the sandbox of this run: it changes the whole cluster",
+}
+
+
+def pytest_addoption(parser):
+    with contextlib.suppress(ValueError):
+        parser.addoption("--kubeconfig", help="check this cluster instead of a sandbox")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs(*capabilities): what a check needs of its target")
+
+
+@pytest.fixture(autouse=True)
+def _needs(request):
+    """Skip a check whose needs the target does not meet."""
+    wanted = [name for marker in request.node.iter_markers("needs") for name in marker.args]
+    missing = set(wanted) - request.getfixturevalue("capabilities") if wanted else set()
+    if missing:
+        pytest.skip("; ".join(REASONS[name] for name in sorted(missing)))
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request, tmp_path_factory):
+    """The file that leads to the target; a sandbox is started where none is given."""
+    given = request.config.getoption("kubeconfig", default=None) or os.environ.get("CONFORMANCE_KUBECONFIG")
+    if given:
+        yield Path(given).resolve()
+        return
+    file = tmp_path_factory.mktemp("target") / "kubeconfig"
+    command = [sys.executable, "-m", "kcm", "sandbox", "--no-manager", "--speed", "20"]
+    process = subprocess.Popen(
+        [*command, "--kubeconfig-out", str(file)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(process, b"ready")
+        yield file
+    finally:
+        process.terminate()
+        process.wait(timeout=PATIENCE)
+        process.stdout.close()
+
+
+def _wait_for(process, word):
+    """Read the process's output until a line has the word."""
+    seen = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while word not in seen:
+            assert selector.select(PATIENCE), f"the sandbox did not become ready: {seen!r}"
+            piece = os.read(process.stdout.fileno(), 65536)
+            assert piece, f"the sandbox ended: {seen!r}"
+            seen += piece
+
+
+@pytest.fixture(scope="session")
+def target(kubeconfig):
+    """The server, as its administrator sees it."""
+    target = from_kubeconfig(kubeconfig)
+    yield target
+    target.close()
+
+
+@pytest.fixture(scope="session")
+def capabilities(request, target):
+    """What the target has, found by looking."""
+    found = set()
+    nodes = target.get("/api/v1/nodes").ok().json["items"]
+    ready = [node for node in nodes if _ready(node)]
+    if ready:
+        found.add("nodes")
+    runtimes = [node["status"]["nodeInfo"]["containerRuntimeVersion"] for node in ready]
+    if any(each.startswith(("simulated", "kwok")) for each in runtimes):
+        found.add("simulated")
+    if not (request.config.getoption("kubeconfig", default=None) or os.environ.get("CONFORMANCE_KUBECONFIG")):
+        found.add("own")
+    stranger = target.identified()
+    if stranger.get("/api/v1/secrets").code in (401, 403):
+        found.add("authorizer")
+    stranger.close()
+    if target.get("/apis/metrics.k8s.io/v1beta1").code == 200:
+        found.add("metrics")
+    return found | _helpers(target)
+
+
+def _ready(node):
+    conditions = {each["type"]: each["status"] for each in node.get("status", {}).get("conditions") or ()}
+    return conditions.get("Ready") == "True"
+
+
+def _helpers(target):
+    """Which of the cluster's own controllers are at work: seen on objects of a throw-away namespace."""
+    found = set()
+    with _namespace(target) as paths:
+        sets = paths.of("replicasets")
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"name": "probe"},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": {"a": "b"}},
+                "template": {
+                    "metadata": {"labels": {"a": "b"}},
+                    "spec": {"containers": [{"name": "c", "image": "i"}]},
+                },
+            },
+        }
+        uid = target.post(sets, body).ok().meta["uid"]
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "uid": f"{uid[:-4]}0000"}
+        orphan = {"metadata": {"name": "orphan", "ownerReferences": [owner]}}
+        orphan_path = paths.of("configmaps", "orphan")
+        target.post(paths.of("configmaps"), orphan).ok()
+        end = time.monotonic() + 3
+        while time.monotonic() < end and "collector" not in found:
+            if target.get(orphan_path).code == 404:
+                found.add("collector")
+            time.sleep(GLANCE)
+        if "observedGeneration" not in target.get(f"{sets}/probe").json["status"]:
+            found.add("quiet")
+    return found
+
+
+@contextlib.contextmanager
+def _namespace(target):
+    """A namespace of the server's naming, with its default service account; deleted at the end."""
+    made = target.post("/api/v1/namespaces", {"metadata": {"generateName": "conformance-"}}).ok(201)
+    paths = Paths(made.meta["name"])
+    try:
+        target.eventually(paths.of("serviceaccounts", "default"), lambda answer: answer.code == 200)
+        yield paths
+    finally:
+        target.delete(f"/api/v1/namespaces/{paths.namespace}").ok()
+
+
+@pytest.fixture(scope="module")
+def paths(target):
+    """The paths of this module's own namespace."""
+    with _namespace(target) as paths:
+        yield paths
+
+
+@pytest.fixture
+def other_paths(target):
+    """The paths of a namespace for this check alone."""
+    with _namespace(target) as paths:
+        yield paths
+
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def name():
+    """A name that no other check of this run uses."""
+    return f"n{next(_serial)}"
+
+
+@pytest.fixture
+def unique(paths, name):
+    """A name for something cluster-wide."""
+    return f"{paths.namespace}-{name}"
+
+
+@pytest.fixture(scope="session")
+def kubectl_binary():
+    """The path of kubectl; without it the check is skipped, but fails in CI."""
+    found = shutil.which("kubectl")
+    if found is None and os.environ.get("CI"):
+        pytest.fail("kubectl is not on PATH; in CI these checks must run")
+    if found is None:
+        pytest.skip("kubectl is not on PATH")
+    return found
+
+
+@pytest.fixture(scope="session")
+def kubectl_home(tmp_path_factory):
+    """Where kubectl keeps what it learns of this target, and of no other: its cache goes by host and port."""
+    return tmp_path_factory.mktemp("kubectl")
+
+
+@pytest.fixture(scope="module")
+def kubectl(kubectl_binary, kubectl_home, kubeconfig, paths):
+    """kubectl in this module's namespace."""
+    return Kubectl(kubectl_binary, kubeconfig, kubectl_home, paths.namespace)
+
+
+@pytest.fixture
+def made(target, paths, name):
+    """Create an object of this check's name in the namespace: made("configmaps", body) → (path, answer)."""
+
+    def make(resource, body=None, **meta):
+        body = json.loads(json.dumps(body or {}))
+        body["metadata"] = {**body.get("metadata", {}), "name": name, **meta}
+        answer = target.post(paths.of(resource), body).ok(201)
+        return paths.of(resource, answer.meta["name"]), answer
+
+    return make
