@@ -1,0 +1,218 @@
+"""Who owns what after each write: the server's side of `kcm.sandbox.schema.apply`.
+
+`Ownership` is asked by `Writer` at every create, update and apply, and answers with the entries
+that the object has from then on. Guarantees: an entry per manager, operation, version and
+subresource; what a write changes nothing of keeps its entries, times included; what admission adds
+to a new object has no owner, as on the real server. Pods of one template by one manager share one
+set, worked out once. Binding and eviction own nothing. Owns the memory of such sets.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from kcm.base.clock import Clock
+from kcm.base.timestamps import format_time
+from kcm.sandbox.api.calls import Call
+from kcm.sandbox.api.errors import ApiFailure, Json
+from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.views import from_stored
+from kcm.sandbox.schema.apply import (
+    NOBODY,
+    ApplyConflict,
+    Conflict,
+    Entry,
+    FieldSetError,
+    Managed,
+    Version,
+    Writing,
+    apply,
+    builtin,
+    managed,
+    paths_shown,
+    read_managed,
+    resets,
+    track_update,
+)
+from kcm.sandbox.schema.apply.fieldsets import Tree
+from kcm.sandbox.schema.apply.kinds import FREE
+from kcm.sandbox.schema.apply.managers import UPDATE, FieldSet
+from kcm.sandbox.schema.resources import ResourceInfo
+
+# These change their object in the server's own name.
+_UNTRACKED = frozenset(("binding", "eviction"))
+_MOST_SHAPES = 4096
+_MOST_MANAGER = 128
+
+Shape = tuple[object, ...]
+
+
+class Ownership:
+    """Works out managedFields."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._shapes: dict[Shape, FieldSet | None] = {}
+
+    def created(self, call: Call, obj: Json, given: Any, spec_key: object | None) -> Managed:
+        """Return the entries of a new object, in its stored form, before admission completes it.
+
+        `given` are the managedFields of its body; `spec_key` names its spec among known ones.
+        """
+        if isinstance(given, Managed):
+            return given
+        present = _read(given, NOBODY)
+        writing = self._writing(call)
+        shape = _shape_of(call, writing, obj) if spec_key is not None and not present else None
+        if shape is None:
+            return track_update(present, {}, obj, writing)
+        shape = (spec_key, *shape)
+        if shape in self._shapes:
+            fields = self._shapes[shape]
+            return NOBODY if fields is None else managed((_entry(writing, fields),))
+        found = track_update(present, {}, obj, writing)
+        if len(self._shapes) >= _MOST_SHAPES:
+            del self._shapes[next(iter(self._shapes))]
+        self._shapes[shape] = found.entries[0].fields if found else None
+        return found
+
+    def updated(self, call: Call, record: Record, old: Json, new: Json, given: Any) -> Managed:
+        """Return the entries after `record`, `old` in its stored form, became `new`.
+
+        `given` are the managedFields of the body. A subresource cannot change others' entries.
+        """
+        if isinstance(given, Managed) and given is not record.managed:
+            return given
+        present = record.managed
+        if call.subresource in _UNTRACKED:
+            return present
+        if given is not None and not call.subresource and not isinstance(given, Managed):
+            present = NOBODY if resets(given) else _read(given, present)
+        return track_update(present, old, new, self._writing(call)) if present else NOBODY
+
+    def apply(self, call: Call, record: Record | None, config: Json, *, force: bool) -> Json:
+        """Return what applying `config` makes of the object (None: it is new), its entries in place.
+
+        409 names every conflict. `config` was checked to be an object of the resource.
+        """
+        live = record.copy() if record is not None else {}
+        present = record.managed if record is not None else NOBODY
+        try:
+            merged, entries = apply(
+                present, from_stored(call.resource, live), config, self._writing(call), force=force
+            )
+        except ApplyConflict as conflict:
+            raise _conflict(conflict.conflicts) from None
+        return {**merged, "metadata": {**merged["metadata"], "managedFields": entries}}
+
+    def _writing(self, call: Call) -> Writing:
+        resource = call.resource
+        return Writing(
+            manager_of(call),
+            resource.api_version,
+            call.subresource,
+            format_time(self._clock.wall()),
+            _versions(resource, call.subresource),
+        )
+
+
+def manager_of(call: Call) -> str:
+    """Return the name a write is remembered by: fieldManager, or the User-Agent up to its first slash."""
+    manager = call.options.get("fieldManager", "")
+    if manager:
+        return manager
+    text = "".join(filter(str.isprintable, call.agent.partition("/")[0]))
+    return text.encode()[:_MOST_MANAGER].decode(errors="ignore")
+
+
+def _entry(writing: Writing, fields: FieldSet) -> Entry:
+    return Entry(writing.manager or "unknown", UPDATE, writing.api_version, "", writing.time, fields)
+
+
+def _shape_of(call: Call, writing: Writing, obj: Json) -> Shape | None:
+    """Return what the fields of a new pod depend on beside its spec; None for other kinds."""
+    if call.resource.nature != "Pod" or len(obj) > 5:
+        return None
+    metadata = obj["metadata"]
+    return (
+        writing.api_version,
+        tuple(metadata),
+        tuple(metadata.get("labels") or ()),
+        tuple(metadata.get("annotations") or ()),
+        tuple([owner.get("uid") for owner in metadata.get("ownerReferences") or ()]),
+        tuple(metadata.get("finalizers") or ()),
+    )
+
+
+def _read(given: Any, otherwise: Managed) -> Managed:
+    """Return a client's managedFields; what cannot be read counts as not given."""
+    if not given:
+        return otherwise
+    try:
+        return read_managed(given) or otherwise
+    except FieldSetError:
+        return otherwise
+
+
+_STATUS: Tree = {"f:status": {}}
+_RESETS: dict[tuple[str, str], Tree] = {
+    ("Deployment", "status"): {"f:spec": {}, "f:metadata": {"f:labels": {}}},
+    ("Pod", "status"): {
+        "f:spec": {},
+        "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}},
+    },
+}
+_CUSTOM_STATUS: Tree = {"f:spec": {}, "f:metadata": {}}
+
+
+@cache
+def _versions(resource: ResourceInfo, subresource: str) -> Any:
+    """Return how to see objects of the resource in each version that entries may name."""
+    reset: Tree = {}
+    if "status" in resource.subresources:
+        if subresource == "status":
+            reset = _RESETS.get((resource.nature, "status"), {"f:spec": {}})
+        else:
+            reset = _STATUS
+    kind = builtin(resource.nature, resource.api_version) or FREE
+    own = Version(kind, lambda obj: from_stored(resource, obj), reset)
+    return {resource.api_version: own}.get
+
+
+def _conflict(conflicts: list[Conflict]) -> ApiFailure:
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f"conflict with {_shown(conflict.entry)}",
+            "field": paths_shown(conflict.path),
+        }
+        for conflict in conflicts
+    ]
+    if len(conflicts) == 1:
+        told = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"
+    else:
+        lines: dict[str, list[str]] = {}
+        for cause in causes:
+            lines.setdefault(cause["message"].removeprefix("conflict "), []).append(cause["field"])
+        texts = [
+            text
+            for who, fields in lines.items()
+            for text in (f"conflicts {who}:", *(f"- {one}" for one in fields))
+        ]
+        told = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(texts)
+    return ApiFailure(409, "Conflict", told, details={"causes": causes})
+
+
+def _shown(entry: Entry) -> str:
+    text = f'"{entry.manager}"'
+    if entry.subresource:
+        text += f' with subresource "{entry.subresource}"'
+    return f"{text} using {entry.api_version}" if entry.operation == UPDATE else text
+
+
+def show_owners(document: Json) -> None:
+    """Give a document that a patch may look into its managedFields as JSON."""
+    entries = document["metadata"].get("managedFields")
+    if isinstance(entries, Managed):
+        document["metadata"]["managedFields"] = entries.decoded()

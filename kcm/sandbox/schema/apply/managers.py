@@ -1,0 +1,179 @@
+"""Who owns what of one object: the entries of `metadata.managedFields`.
+
+`Managed` is a value: entries in the order of the API, shown as JSON. Guarantees: equal sets,
+entries and lists are one object in memory (the pods of a template share theirs), so that tens of
+thousands of objects cost little; what came from outside was checked by `read`. Times are text
+with whole seconds, as the API writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from kcm.sandbox.schema.apply.fieldsets import FieldSetError, Tree, ordered, read_tree
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+APPLY = "Apply"
+UPDATE = "Update"
+
+
+class FieldSet:
+    """A set of fields as its JSON; the tree is read from it when it is asked for."""
+
+    __slots__ = ("__weakref__", "encoded")
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+
+    @property
+    def tree(self) -> Tree:
+        """Return the set as a tree that nobody may change."""
+        return _tree(self.encoded)
+
+
+@lru_cache(maxsize=1024)
+def _tree(encoded: bytes) -> Tree:
+    tree: Tree = _decode(encoded)
+    return tree
+
+
+_sets: WeakValueDictionary[bytes, FieldSet] = WeakValueDictionary()
+
+
+def field_set(tree: Tree) -> FieldSet:
+    """Return the one set of these fields."""
+    encoded = _encode(ordered(tree))
+    found = _sets.get(encoded)
+    if found is None:
+        found = _sets[encoded] = FieldSet(encoded)
+    return found
+
+
+class Identity(NamedTuple):
+    """Whose entry it is. Of Apply entries the version is no part: `version` is "" then."""
+
+    manager: str
+    operation: str
+    version: str
+    subresource: str
+
+
+class Entry(NamedTuple):
+    """One manager's set. `time` is "" when it is not known."""
+
+    manager: str
+    operation: str
+    api_version: str
+    subresource: str
+    time: str
+    fields: FieldSet
+
+    @property
+    def identity(self) -> Identity:
+        version = "" if self.operation == APPLY else self.api_version
+        return Identity(self.manager, self.operation, version, self.subresource)
+
+    def encode(self) -> bytes:
+        """Return the entry as the API shows it."""
+        shown: dict[str, Any] = {"manager": self.manager, "operation": self.operation}
+        shown["apiVersion"] = self.api_version
+        if self.time:
+            shown["time"] = self.time
+        shown |= {"fieldsType": "FieldsV1", "fieldsV1": msgspec.Raw(self.fields.encoded)}
+        if self.subresource:
+            shown["subresource"] = self.subresource
+        return _encode(shown)
+
+
+class Managed:
+    """All entries of an object, in the order of the API. False when there is none."""
+
+    __slots__ = ("__weakref__", "encoded", "entries")
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        self.entries = entries
+        self.encoded = b"[" + b",".join([entry.encode() for entry in entries]) + b"]"
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def same_sets(self, other: Managed) -> bool:
+        """Say whether both differ at most in times."""
+        if self is other:
+            return True
+        return {entry.identity: (entry.api_version, entry.fields) for entry in self.entries} == {
+            entry.identity: (entry.api_version, entry.fields) for entry in other.entries
+        }
+
+    def decoded(self) -> list[Any]:
+        """Return the entries as a JSON value that the caller may change."""
+        entries: list[Any] = _decode(self.encoded)
+        return entries
+
+
+_lists: WeakValueDictionary[tuple[Entry, ...], Managed] = WeakValueDictionary()
+NOBODY = Managed(())
+
+
+def managed(entries: Iterable[Entry]) -> Managed:
+    """Return the one value of these entries, put in order."""
+    key = tuple(sorted(entries, key=_rank))
+    if not key:
+        return NOBODY
+    found = _lists.get(key)
+    if found is None:
+        found = _lists[key] = Managed(key)
+    return found
+
+
+def _rank(entry: Entry) -> tuple[str, str, str, str, str]:
+    return (entry.operation, entry.time, entry.manager, entry.api_version, entry.subresource)
+
+
+def read(value: Any) -> Managed:
+    """Return entries that came from outside; FieldSetError when the server would not take them."""
+    if not isinstance(value, list):
+        raise FieldSetError("managedFields must be a list")
+    found: dict[Identity, Entry] = {}
+    for index, given in enumerate(value):
+        entry = _read_entry(index, given)
+        found[entry.identity] = entry
+    return managed(found.values())
+
+
+def _read_entry(index: int, given: Any) -> Entry:
+    if not isinstance(given, dict):
+        raise FieldSetError(f"managedFields[{index}] must be an object")
+    texts = {
+        name: given.get(name) or ""
+        for name in ("manager", "operation", "apiVersion", "subresource", "time", "fieldsType")
+    }
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise FieldSetError(f"managedFields[{index}] has a field that is not text")
+    if texts["operation"] not in (APPLY, UPDATE):
+        raise FieldSetError("operation must be `Apply` or `Update`")
+    if not texts["apiVersion"]:
+        raise FieldSetError("apiVersion must not be empty")
+    if texts["fieldsType"] != "FieldsV1":
+        raise FieldSetError(f"invalid fieldsType in managed fields entry {index}")
+    fields = field_set(read_tree(given.get("fieldsV1") or {}))
+    return Entry(
+        texts["manager"],
+        texts["operation"],
+        texts["apiVersion"],
+        texts["subresource"],
+        texts["time"],
+        fields,
+    )
+
+
+def resets(value: Any) -> bool:
+    """Say whether a client's managedFields ask to forget all owners: `[]` or `[{}]`."""
+    return isinstance(value, list) and (not value or (len(value) == 1 and not any((value[0] or {}).values())))

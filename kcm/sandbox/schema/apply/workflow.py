@@ -1,0 +1,236 @@
+"""Update and Apply: who owns what after a write, and what an applied configuration makes of an object.
+
+An Update takes what it changed and takes it from everybody. An Apply owns what it names, conflicts
+when another owns a field that it would change (unless forced), and removes what it named last time
+and nobody else owns (reference: apiserver §7). Pure. An object whose entries were all removed is
+not tracked again until somebody applies to it, as on the real server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kcm.base.errors import KcmError
+from kcm.sandbox.schema.apply import merging
+from kcm.sandbox.schema.apply.compare import Comparison, compare, owned
+from kcm.sandbox.schema.apply.fieldsets import Path, Tree, difference, intersection, paths, union
+from kcm.sandbox.schema.apply.kinds import Kind
+from kcm.sandbox.schema.apply.managers import (
+    APPLY,
+    NOBODY,
+    UPDATE,
+    Entry,
+    Identity,
+    Managed,
+    field_set,
+    managed,
+)
+
+Json = dict[str, Any]
+
+MOST_UPDATERS = 10
+ANCIENT = "ancient-changes"
+BEFORE_APPLY = "before-first-apply"
+_SYSTEM = "clusterName creationTimestamp generation managedFields name namespace resourceVersion selfLink uid"
+# Never owned: what the server writes itself, or what says which object it is.
+STRIPPED: Tree = {
+    "f:apiVersion": {},
+    "f:kind": {},
+    "f:metadata": {".": {}, **{f"f:{name}": {} for name in _SYSTEM.split()}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that an Apply would change and that another manager owns."""
+
+    entry: Entry
+    path: Path
+
+
+class ApplyConflict(KcmError):
+    """An Apply met other owners and was not told to force."""
+
+    def __init__(self, conflicts: list[Conflict]) -> None:
+        super().__init__(f"{len(conflicts)} conflicts")
+        self.conflicts = conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A group-version in which owners are remembered: its kind, and an object in its form."""
+
+    kind: Kind
+    convert: Callable[[Json], Json]
+    reset: Tree = field(default_factory=dict)
+
+
+# Returns the version by its name, None when it is served no more.
+Versions = Callable[[str], Version | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """One write: who, in which version, by which endpoint, when (`time` as the API writes it)."""
+
+    manager: str
+    api_version: str
+    subresource: str
+    time: str
+    versions: Versions
+
+    def entry(self, operation: str, fields: Tree) -> Entry:
+        """Return this writer's entry with these fields."""
+        return Entry(
+            self.manager or "unknown",
+            operation,
+            self.api_version,
+            self.subresource,
+            self.time,
+            field_set(fields),
+        )
+
+    def version(self, name: str) -> Version:
+        """Return a version that is known to be served."""
+        found = self.versions(name)
+        if found is None:
+            raise LookupError(f"version {name} is not served")
+        return found
+
+
+def track_update(present: Managed, old: Json, new: Json, writing: Writing) -> Managed:
+    """Return the entries after `old` became `new`; an empty `old` means that the object is new."""
+    if not present and old:
+        return NOBODY
+    changes = _Changes(old, new, writing)
+    entries = _taken(present, changes, writing)
+    mine = changes.at(writing.api_version)
+    assert mine is not None
+    # What was reset is no change of this writer's; the comparison has been rid of it already.
+    fields = difference(union(mine.modified, mine.added), STRIPPED)
+    if fields:
+        entry = writing.entry(UPDATE, fields)
+        before = entries.get(entry.identity)
+        if before is not None:
+            entry = entry._replace(fields=field_set(union(before.fields.tree, fields)))
+        entries[entry.identity] = entry
+    return managed(_capped(entries))
+
+
+def apply(
+    present: Managed, live: Json, config: Json, writing: Writing, *, force: bool
+) -> tuple[Json, Managed]:
+    """Return the object and its entries after `config` was applied; ApplyConflict.
+
+    An empty `live` means that the object is new.
+    """
+    if not present and live:
+        first = Writing(
+            BEFORE_APPLY, writing.api_version, writing.subresource, writing.time, writing.versions
+        )
+        present = track_update(NOBODY, {}, live, first) if live else present
+    version = writing.version(writing.api_version)
+    merged = merging.merge(version.kind, live, config)
+    fields = difference(difference(owned(version.kind, config), version.reset, deep=True), {})
+    entry = writing.entry(APPLY, fields)
+    entries = {one.identity: one for one in present.entries}
+    last = entries.get(entry.identity)
+    entries[entry.identity] = entry
+    if last is not None and writing.versions(last.api_version) is not None:
+        merged = _pruned(merged, last, entries, writing)
+    changes = _Changes(live, merged, writing)
+    others = managed(one for one in entries.values() if one.identity != entry.identity)
+    if not force and (conflicts := _conflicts(others, changes)):
+        raise ApplyConflict(conflicts)
+    after = _taken(others, changes, writing)
+    named = difference(fields, STRIPPED)
+    if named:
+        time = last.time if last is not None and merged == live else writing.time
+        after[entry.identity] = entry._replace(fields=field_set(named), time=time)
+    return merged, managed(after.values())
+
+
+class _Changes:
+    """The comparison of two objects in each version that somebody's entry needs."""
+
+    def __init__(self, old: Json, new: Json, writing: Writing) -> None:
+        self._old, self._new = old, new
+        self._writing = writing
+        self._known: dict[str, Comparison | None] = {}
+
+    def at(self, name: str) -> Comparison | None:
+        if name not in self._known:
+            self._known[name] = self._compare(name)
+        return self._known[name]
+
+    def _compare(self, name: str) -> Comparison | None:
+        version = self._writing.versions(name)
+        if version is None:
+            return None
+        found = compare(version.kind, version.convert(self._old), version.convert(self._new))
+        if not version.reset:
+            return found
+        return Comparison(*[difference(part, version.reset, deep=True) for part in found])
+
+
+def _taken(present: Managed, changes: _Changes, writing: Writing) -> dict[Identity, Entry]:
+    """Return the entries without what the write changed or removed; empty ones are gone."""
+    entries: dict[Identity, Entry] = {}
+    for entry in present.entries:
+        found = changes.at(entry.api_version)
+        if found is None:
+            continue
+        lost = union(union(found.modified, found.added), found.removed)
+        tree = entry.fields.tree
+        left = difference(tree, lost) if lost else tree
+        if left:
+            entries[entry.identity] = entry if left == tree else entry._replace(fields=field_set(left))
+    return entries
+
+
+def _conflicts(others: Managed, changes: _Changes) -> list[Conflict]:
+    found: list[Conflict] = []
+    for entry in sorted(others.entries, key=lambda one: one.identity):
+        change = changes.at(entry.api_version)
+        if change is not None:
+            both = intersection(entry.fields.tree, union(change.modified, change.added))
+            found += [Conflict(entry, path) for path in paths(both)]
+    return found
+
+
+def _pruned(merged: Json, last: Entry, entries: dict[Identity, Entry], writing: Writing) -> Json:
+    """Return `merged` without what only the applier's last configuration named."""
+    version = writing.version(last.api_version)
+    everybody: Tree = {}
+    for entry in entries.values():
+        everybody = union(everybody, entry.fields.tree)
+    pruned: Json = merging.prune(version.kind, merged, last.fields.tree, everybody)
+    return pruned
+
+
+def _capped(entries: dict[Identity, Entry]) -> list[Entry]:
+    """Return the entries with the oldest Updates put together while there are too many."""
+    updates = [entry for entry in entries.values() if entry.operation == UPDATE]
+    if len(updates) <= MOST_UPDATERS:
+        return list(entries.values())
+    updates.sort(key=lambda entry: (entry.time, entry.identity))
+    left = dict(entries)
+    firsts: dict[str, Entry] = {}
+    count = len(updates)
+    for entry in updates:
+        if count <= MOST_UPDATERS:
+            break
+        name = Identity(ANCIENT, UPDATE, entry.api_version, "")
+        first = firsts.setdefault(entry.api_version, entry)
+        if first is entry:
+            continue
+        bucket = left.get(name)
+        if bucket is None:
+            bucket = left.pop(first.identity)
+        del left[entry.identity]
+        tree = union(entry.fields.tree, bucket.fields.tree)
+        left[name] = Entry(ANCIENT, UPDATE, entry.api_version, "", entry.time, field_set(tree))
+        count -= 1
+    return list(left.values())
