@@ -61,7 +61,7 @@ class Deleter:
         if "generation" in metadata and before[0] is None:
             metadata["generation"] += 1
         if call.dry_run:
-            return self._store.draft(collection, obj), False
+            return self._store.draft(collection, obj, record), False
         return self._store.put(collection, obj, record, call.cause), False
 
     def _remove(self, call: Call, collection: Collection, record: Record) -> Record:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from kcm.sandbox.api.records import Record, decode, encode
+from kcm.sandbox.api.records import Record, decode, encode, with_owners
 
 ADDED = "ADDED"
 MODIFIED = "MODIFIED"
@@ -53,9 +53,10 @@ class Event:
     def left(self) -> bytes:
         """Return the old object at the new version: what a watcher sees leave its selector."""
         if self._left is None:
-            obj = (self.old or self.new).copy()
+            left = self.old or self.new
+            obj = left.copy()
             obj["metadata"]["resourceVersion"] = str(self.version)
-            self._left = encode(obj)
+            self._left = with_owners(encode(obj), left.managed)
         return self._left
 
 
@@ -86,7 +87,7 @@ class History:
     def append(self, event: Event) -> None:
         """Add the newest event; drop old ones in blocks, so that the cost stays constant."""
         self.events.append(event)
-        self._bytes += len(event.new.raw)
+        self._bytes += len(event.new.bare)
         if len(self.events) > LIMIT or self._bytes > LIMIT_BYTES:
             self._drop(max(1, len(self.events) // 8))
         elif len(self.events) & 1023 == 0:
@@ -114,6 +115,6 @@ class History:
         if not count:
             return
         self.floor = max(self.floor, self.events[count - 1].version)
-        self._bytes -= sum(len(event.new.raw) for event in self.events[:count])
+        self._bytes -= sum(len(event.new.bare) for event in self.events[:count])
         del self.events[:count]
         self.base += count

@@ -3,6 +3,8 @@
 A `Record` is written once. Its JSON is encoded once and shared by the answer, every LIST and
 every watcher; the dict it came from is not kept, because a history of dicts would cost four
 times the memory of their bytes. Whoever needs the fields decodes a fresh copy. Owns no state.
+managedFields are kept beside the bytes, as a value that objects share, and are put in when the
+object is shown: they may be as large as the rest, and hardly anybody reads them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from functools import cache
 from typing import Any
 
 import msgspec
+
+from kcm.sandbox.schema.apply import NOBODY, Managed, read_managed
 
 Json = dict[str, Any]
 
@@ -28,14 +32,15 @@ class Record:
     """An object at one resourceVersion. Never changed after it was made."""
 
     __slots__ = (
+        "bare",
         "deleting",
         "fields",
         "key",
         "labels",
+        "managed",
         "name",
         "namespace",
         "owners",
-        "raw",
         "uid",
         "version",
     )
@@ -43,6 +48,8 @@ class Record:
     def __init__(self, obj: Json, version: int, fields: tuple[str, ...]) -> None:
         metadata = obj["metadata"]
         metadata["resourceVersion"] = str(version)
+        owners = metadata.pop("managedFields", NOBODY)
+        self.managed: Managed = owners if isinstance(owners, Managed) else read_managed(owners)
         self.name: str = metadata["name"]
         self.namespace: str = metadata.get("namespace", "")
         self.key = f"{self.namespace}/{self.name}"
@@ -52,12 +59,29 @@ class Record:
         self.owners = tuple(owner.get("uid", "") for owner in metadata.get("ownerReferences") or ())
         self.deleting = "deletionTimestamp" in metadata
         self.fields = fields
-        self.raw = encode(obj)
+        self.bare = encode(obj)
+
+    @property
+    def raw(self) -> bytes:
+        """Return the object as it is shown: the stored bytes with managedFields."""
+        return with_owners(self.bare, self.managed)
 
     def copy(self) -> Json:
-        """Return the object as a dict that the caller may change."""
-        obj: Json = decode(self.raw)
+        """Return the object, without managedFields, as a dict that the caller may change."""
+        obj: Json = decode(self.bare)
         return obj
+
+
+_METADATA = b'"metadata":{'
+
+
+def with_owners(bare: bytes, managed: Managed) -> bytes:
+    """Return an object's JSON with its managedFields put in."""
+    if not managed:
+        return bare
+    # Kind and apiVersion come before metadata, and cannot hold its name unescaped.
+    at = bare.index(_METADATA) + len(_METADATA)
+    return b'%b"managedFields":%b,%b' % (bare[:at], managed.encoded, bare[at:])
 
 
 Extract = Callable[[Json], tuple[str, ...]]

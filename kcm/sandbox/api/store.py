@@ -4,7 +4,8 @@ The store commits what it is given: rules about what may be written live above i
 one counter for all resources, started from the wall clock so that a restarted server goes on
 rising; every commit takes the next version, is added to its resource's history, wakes that
 resource's watchers, and is offered to listeners before the writer gets its answer. Does not
-copy: a dict that was committed belongs to the store. Used by one event loop, without locks.
+copy: a dict that was committed belongs to the store. An object without managedFields inherits
+those of the one whose place it takes. Used by one event loop, without locks.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 # So many writes a second, on average since the start, keep a restarted server ahead of its past.
 _VERSIONS_PER_SECOND = 10_000
 _SNAPSHOTS = 4
+_RESTORED = Cause("restore", "kcm-sandbox")
 
 Listener = Callable[["Collection", Event], None]
 
@@ -75,6 +77,12 @@ class Collection:
                 self._past.popitem(last=False)
         return found
 
+    def hold(self, record: Record) -> None:
+        """Have an object without history."""
+        self.records[record.key] = record
+        self.namespaces.setdefault(record.namespace, {})[record.key] = record
+        self._keys = self._sorted = None
+
     def apply(self, event: Event) -> None:
         """Make the change, remember it, wake who waits."""
         record = event.new
@@ -117,12 +125,30 @@ class Store:
             found = self.collections[(group, plural)] = Collection(group, plural, self.version)
         return found
 
-    def draft(self, collection: Collection, obj: Json) -> Record:
-        """Return what `obj` would be stored as, without storing it (dryRun)."""
+    def restore(self, collection: Collection, obj: Json, version: int, when: float) -> None:
+        """Put back an object of an earlier process as it was, last written at `when` (monotonic seconds).
+
+        Listeners hear of it as of a new one; history does not. `resume` follows the last of them.
+        """
+        event = Event(ADDED, Record(obj, version, collection.extract(obj)), None, when, _RESTORED)
+        self._index(collection, event)
+        collection.hold(event.new)
+        for listener in self.listeners:
+            listener(collection, event)
+
+    def resume(self, version: int) -> None:
+        """Go on behind `version`, the last of an earlier process; what was before it is compacted."""
+        self.version = max(self.version, version)
+        self.compact()
+
+    def draft(self, collection: Collection, obj: Json, old: Record | None = None) -> Record:
+        """Return what `obj` would be stored as in place of `old`, without storing it (dryRun)."""
+        _inherit(obj, old)
         return Record(obj, self.version, collection.extract(obj))
 
     def put(self, collection: Collection, obj: Json, old: Record | None, cause: Cause) -> Record:
         """Store `obj` in place of `old` (None: it is new)."""
+        _inherit(obj, old)
         record = Record(obj, self.version + 1, collection.extract(obj))
         kind = MODIFIED if old else ADDED
         self._commit(collection, Event(kind, record, old, self._clock.monotonic(), cause))
@@ -131,6 +157,7 @@ class Store:
     def remove(self, collection: Collection, old: Record, cause: Cause, last: Json | None = None) -> Record:
         """Remove `old`; `last` is its final state when that differs. Return that state at the new version."""
         final = old.copy() if last is None else last
+        _inherit(final, old)
         record = Record(final, self.version + 1, collection.extract(final))
         self._commit(collection, Event(DELETED, record, old, self._clock.monotonic(), cause))
         return record
@@ -189,3 +216,8 @@ class Store:
         """Drop history from before `moment` (monotonic seconds)."""
         for collection in self.collections.values():
             collection.history.forget_before(moment)
+
+
+def _inherit(obj: Json, old: Record | None) -> None:
+    if old is not None and old.managed:
+        obj["metadata"].setdefault("managedFields", old.managed)

@@ -7,7 +7,7 @@ in either direction. Owns no state.
 
 from __future__ import annotations
 
-from kcm.sandbox.api.records import Json, Record, encode
+from kcm.sandbox.api.records import Json, Record, decode, encode
 from kcm.sandbox.schema.resources import ResourceInfo
 
 _EVENT_NAMES = {
@@ -50,4 +50,4 @@ def from_stored(resource: ResourceInfo, obj: Json) -> Json:
 
 def raw(resource: ResourceInfo, record: Record) -> bytes:
     """Return the bytes that an answer about this resource carries."""
-    return encode(from_stored(resource, record.copy())) if is_view(resource) else record.raw
+    return encode(from_stored(resource, decode(record.raw))) if is_view(resource) else record.raw

@@ -16,6 +16,7 @@ from kcm.base.timestamps import format_time
 from kcm.sandbox.api import rules
 from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.calls import Call
+from kcm.sandbox.api.configurations import check_configuration
 from kcm.sandbox.api.errors import (
     ApiFailure,
     Json,
@@ -35,6 +36,7 @@ from kcm.sandbox.api.knowledge import (
     check_update,
     complete,
 )
+from kcm.sandbox.api.ownership import Ownership
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.views import from_stored, storage_group, to_stored
@@ -53,6 +55,7 @@ class Writer:
         self._admission = admission
         self._clock = clock
         self._rng = rng
+        self._owners = Ownership(clock)
 
     def collection(self, resource: ResourceInfo) -> Collection:
         """Return where objects of the resource are stored."""
@@ -76,11 +79,15 @@ class Writer:
         collection = self.collection(resource)
         self._choose_name(resource, collection, obj, call.namespace)
         metadata = obj["metadata"]
+        self._admission.grants.check_write(call, obj, None)
         if resource.namespaced:
             self._admission.check_namespace(resource, call.namespace, metadata.get("name", ""))
+        given = metadata.pop("managedFields", None)
         rules.begin_life(resource, obj, format_time(self._clock.wall()), self._rng)
         complete(resource, obj, known)
+        owners = self._owners.created(call, obj, given, known)
         self._admission.complete(resource, obj)
+        metadata["managedFields"] = owners
         old = collection.records.get(f"{call.namespace}/{metadata['name']}")
         if old is not None:
             if metadata.get("generateName"):
@@ -121,10 +128,27 @@ class Writer:
             # A version in the body says that it was read before: then its absence is news.
             if new["metadata"].get("resourceVersion"):
                 raise not_found(call.resource, call.name)
+            self._admission.grants.check_creates(call)
             return self.create(call, new), True
         if not call.subresource and not new["metadata"].get("resourceVersion"):
             _require_version(call.resource, call.name)
         return self.replace(call, lambda _: new), False
+
+    def apply(self, call: Call, config: Json, *, force: bool) -> tuple[Record, bool]:
+        """Apply a configuration (server-side). Return the object and whether it is new."""
+        check_configuration(call.resource, config)
+        record = self.collection(call.resource).records.get(f"{call.namespace}/{call.name}")
+        if record is not None:
+            return self.replace(
+                call, lambda _: self._owners.apply(call, record, config, force=force)
+            ), False
+        if call.subresource:
+            raise not_found(call.resource, call.name)
+        self._admission.grants.check_creates(call)
+        obj = self._owners.apply(call, None, config, force=force)
+        if obj["metadata"].get("name") != call.name:
+            raise _wrong_name(call, obj)
+        return self.create(call, obj), True
 
     def replace(self, call: Call, change: Change) -> Record:
         """Store what `change` makes of the present object (given as a copy)."""
@@ -133,7 +157,10 @@ class Writer:
         old = from_stored(resource, record.copy())
         # Defaults write into what a patch left alone, so only a status write may share parts with `old`.
         document = old if call.subresource == "status" else from_stored(resource, record.copy())
+        document["metadata"]["managedFields"] = record.managed
         new = rules.check_shape(resource, change(document))
+        given = new["metadata"].pop("managedFields", None)
+        document["metadata"].pop("managedFields", None)
         _check_identity(resource, call, new, record)
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
@@ -144,13 +171,19 @@ class Writer:
             rules.keep_status(resource, new, old)
             check_types(resource, new)
             apply_defaults(resource.nature, new)
+            self._admission.grants.check_write(call, new, old)
             check_update(resource, new, old)
             _check_finalizers(resource, new, old)
             rules.count_generation(resource, new, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        if new == old:
+        same = new == old
+        if same and (given is None or given is record.managed):
             return record
         stored = to_stored(resource, new)
+        owners = self._owners.updated(call, record, to_stored(resource, old), stored, given)
+        if same and owners.same_sets(record.managed):
+            return record
+        stored["metadata"]["managedFields"] = owners
         if call.dry_run:
             return self._store.draft(collection, stored)
         if _may_go(resource, stored):
