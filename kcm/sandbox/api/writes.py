@@ -139,9 +139,7 @@ class Writer:
         check_configuration(call.resource, config)
         record = self.collection(call.resource).records.get(f"{call.namespace}/{call.name}")
         if record is not None:
-            return self.replace(
-                call, lambda _: self._owners.apply(call, record, config, force=force)
-            ), False
+            return self.replace(call, lambda _: self._owners.apply(call, record, config, force=force)), False
         if call.subresource:
             raise not_found(call.resource, call.name)
         self._admission.grants.check_creates(call)
