@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kcm.base.errors import TerminalError
+    from kcm.base.errors import KcmError, TerminalError
     from kcm.cache.replica import Cache
     from kcm.client.errors import (
         AlreadyExists,
@@ -48,6 +48,7 @@ __all__ = [
     "Delete",
     "Done",
     "Invalid",
+    "KcmError",
     "Key",
     "NamespaceTerminating",
     "NotFound",
@@ -86,6 +87,7 @@ _HOMES = {
     "Delete": "kcm.runtime.plan",
     "Done": "kcm.runtime.result",
     "Invalid": "kcm.client.errors",
+    "KcmError": "kcm.base.errors",
     "Key": "kcm.objects.resource",
     "NamespaceTerminating": "kcm.client.errors",
     "NotFound": "kcm.client.errors",

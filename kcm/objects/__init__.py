@@ -4,6 +4,7 @@ Types declare only the fields that their readers need; everything else is droppe
 object is decoded. Parts that must travel whole (a pod template's spec) are raw JSON.
 """
 
+from kcm.objects.autoscalers import HorizontalPodAutoscaler, MeasuredPod
 from kcm.objects.conditions import Condition
 from kcm.objects.configmaps import ConfigMap
 from kcm.objects.deployments import Deployment, DeploymentCondition, PodTrace, WholeReplicaSet
@@ -22,8 +23,10 @@ __all__ = [
     "ConfigMap",
     "Deployment",
     "DeploymentCondition",
+    "HorizontalPodAutoscaler",
     "Key",
     "LabelSelector",
+    "MeasuredPod",
     "Metadata",
     "Namespace",
     "NewPod",

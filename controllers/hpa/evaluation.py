@@ -1,0 +1,240 @@
+"""One evaluation of one autoscaler, from reading the scale to writing the status.
+
+The order of the reference (hpa 8): target, selector, metrics, decision, rescale, status, and
+the event about metrics that failed last of all. Guarantees: each step that fails leaves a
+condition and an event, and what was desired before stays desired; the rescale carries the uid
+of the scale that was read. Decides nothing itself: see `decide`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from controllers.hpa.conditions import ABLE, ACTIVE, Conditions, put
+from controllers.hpa.decide import (
+    Outlook,
+    Verdict,
+    at_zero,
+    bounds_of,
+    outlook,
+    tolerance_of,
+    unmeasured,
+    verdict,
+)
+from controllers.hpa.evaluate import INVALID_SOURCE, Failure, Situation
+from controllers.hpa.fetching import Fetcher
+from controllers.hpa.limits import Bounds, longest_period
+from controllers.hpa.measure import measure
+from controllers.hpa.memory import Memory
+from controllers.hpa.selectors import Selectors, pods_of
+from controllers.hpa.settings import Settings
+from controllers.hpa.status import new_status, status_plan
+from controllers.hpa.targets import Found, Targets, Unreachable, told
+from controllers.hpa.values import BadValue
+from kcm import Plan, Target
+from kcm.objects import Condition, HorizontalPodAutoscaler, Key, Selector
+from kcm.objects.autoscalers import AutoscalerStatus, MeasuredPod
+
+if TYPE_CHECKING:
+    from kcm import Context
+
+# An answer this much younger than a period serves another autoscaler that asks the same.
+SHARED_FOR = 1 / 3
+
+
+class Services(NamedTuple):
+    """What all evaluations share."""
+
+    settings: Settings
+    fetcher: Fetcher
+    targets: Targets
+    selectors: Selectors
+
+
+class Evaluation(NamedTuple):
+    """What came of it; `desired` None: nothing could be decided. The rest is for the metrics."""
+
+    memory: Memory
+    desired: int | None = None
+    action: str = "none"
+    error: str = "none"
+
+
+class BadSelector(Exception):
+    """The target's selector cannot be used: `reason` is the event's, `condition` the condition's."""
+
+    def __init__(self, reason: str, condition: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.condition = condition
+
+
+async def evaluation_of(
+    ctx: Context, hpa: HorizontalPodAutoscaler, memory: Memory, services: Services
+) -> Evaluation:
+    """Evaluate one autoscaler now."""
+    now = ctx.now()
+    try:
+        scale = await services.targets.scale(ctx, ctx.key, hpa.spec.scale_target_ref)
+    except Unreachable as error:
+        return await _without_scale(ctx, hpa, memory, error)
+    text = "the scale of the target was read"
+    conditions = put(hpa.status.conditions, ABLE, True, "SucceededGetScale", text, now)
+    memory = memory.seeded(scale.replicas, now)
+    bounds = bounds_of(hpa.spec)
+    view = outlook(hpa.spec, bounds, conditions, scale.replicas, services.settings)
+    if view is Outlook.MEASURE:
+        found = await _measured(ctx, hpa, bounds, scale, conditions, memory, services)
+    else:
+        found = unmeasured(view, bounds, conditions, memory, services.settings, now)
+    await _warn(ctx, hpa, found.warnings)
+    return await _carry_out(ctx, hpa, bounds, scale, found, services.settings)
+
+
+async def _without_scale(
+    ctx: Context, hpa: HorizontalPodAutoscaler, memory: Memory, error: Unreachable
+) -> Evaluation:
+    """Say that the target cannot be read, and nothing else (reference: hpa 16, trap 16)."""
+    failure = Failure("FailedGetScale", str(error))
+    text = f"the scale of the target cannot be read: {error}"
+    conditions = put(hpa.status.conditions, ABLE, False, failure.reason, text, ctx.now())
+    await _warn(ctx, hpa, (failure,))
+    status = hpa.status
+    new = AutoscalerStatus(
+        status.current_replicas,
+        status.desired_replicas,
+        status.last_scale_time,
+        status.current_metrics,
+        conditions,
+    )
+    await _write(ctx, hpa, new, memory)
+    return Evaluation(memory, None, "none", "internal")
+
+
+async def _measured(
+    ctx: Context,
+    hpa: HorizontalPodAutoscaler,
+    bounds: Bounds,
+    scale: Found,
+    conditions: Conditions,
+    memory: Memory,
+    services: Services,
+) -> Verdict:
+    now, settings = ctx.now(), services.settings
+    try:
+        pods = _pods(ctx, scale, services.selectors)
+        tolerance = tolerance_of(hpa.spec, settings)
+    except BadSelector as error:
+        conditions = put(conditions, ACTIVE, False, error.condition, str(error), now)
+        return Verdict(None, conditions, memory, warnings=(Failure(error.reason, str(error)),))
+    except BadValue as error:
+        conditions = put(conditions, ACTIVE, False, INVALID_SOURCE, f"tolerance: {error}", now)
+        return Verdict(None, conditions, memory, warnings=(Failure(INVALID_SOURCE, f"tolerance: {error}"),))
+    found = await measure(
+        ctx,
+        services.fetcher,
+        services.targets,
+        hpa.spec.metrics,
+        scale.selector,
+        settings.sync_period * SHARED_FOR,
+    )
+    situation = Situation(pods, scale.replicas, scale.reported, tolerance, now, settings)
+    return verdict(hpa.spec, bounds, conditions, found, situation, memory)
+
+
+def _pods(ctx: Context, scale: Found, selectors: Selectors) -> tuple[MeasuredPod, ...]:
+    """Return the target's pods; BadSelector when they cannot be told from another's."""
+    if not scale.selector:
+        text = "the target's scale has no selector: its pods cannot be found"
+        raise BadSelector("SelectorRequired", "InvalidSelector", text)
+    try:
+        selector = Selector.parse(scale.selector)
+    except ValueError as error:
+        text = f"the target's selector cannot be read: {error}"
+        raise BadSelector("InvalidSelector", "InvalidSelector", text) from None
+    selectors.register(ctx.key, selector)
+    pods = pods_of(ctx.cache, ctx.key.namespace, selector)
+    sharing = selectors.sharing(ctx.key.namespace, pods)
+    if len(sharing) > 1:
+        names = ", ".join(sorted(key.name for key in sharing)[:10])
+        text = f"pods by selector {scale.selector} are controlled by several autoscalers: {names}"
+        raise BadSelector("AmbiguousSelector", "AmbiguousSelector", text[:1000])
+    return pods
+
+
+async def _carry_out(
+    ctx: Context,
+    hpa: HorizontalPodAutoscaler,
+    bounds: Bounds,
+    scale: Found,
+    found: Verdict,
+    settings: Settings,
+) -> Evaluation:
+    """Rescale if that was decided, then write the status."""
+    now, current, memory = ctx.now(), scale.replicas, found.memory
+    conditions, desired = found.conditions, found.desired
+    rescaled = False
+    error = "internal" if found.failed or found.warnings else "none"
+    if desired is not None and desired != current:
+        target = Target(scale.resource, Key(ctx.key.namespace, hpa.spec.scale_target_ref.name), scale.uid)
+        outcome = await ctx.apply(Plan.scale(target, desired, because=found.cause or "windows or bounds"))
+        if outcome.failed:
+            note = f"New size: {desired}; reason: {found.cause}; error: {told(outcome.failed[0].error)}"
+            conditions = put(conditions, ABLE, False, "FailedUpdateScale", note, now)
+            await _warn(ctx, hpa, (Failure("FailedRescale", note),))
+            desired, error = None, "internal"
+        else:
+            rescaled = True
+            conditions, memory = _after_rescale(
+                hpa, bounds, current, desired, conditions, memory, settings, now
+            )
+            note = f"New size: {desired}; reason: {found.cause}"
+            await ctx.apply(Plan.emit(hpa, "Normal", "SuccessfulRescale", note))
+    new = new_status(
+        hpa,
+        conditions,
+        current=current,
+        desired=hpa.status.desired_replicas if desired is None else desired,
+        metrics=found.metrics,
+        rescaled_at=now if rescaled else None,
+    )
+    await _write(ctx, hpa, new, memory)
+    if found.failed is not None and found.desired is None:
+        await _warn(ctx, hpa, (found.failed,))
+    action = "none"
+    if rescaled and desired is not None:
+        action = "scale_up" if desired > current else "scale_down"
+    return Evaluation(memory, desired, action, error)
+
+
+def _after_rescale(
+    hpa: HorizontalPodAutoscaler,
+    bounds: Bounds,
+    before: int,
+    after: int,
+    conditions: Conditions,
+    memory: Memory,
+    settings: Settings,
+    now: datetime,
+) -> tuple[tuple[Condition, ...], Memory]:
+    text = f"the target was rescaled from {before} to {after}"
+    conditions = put(conditions, ABLE, True, "SucceededRescale", text, now)
+    conditions = at_zero(hpa.spec, bounds, conditions, before, after, settings, now)
+    behavior = hpa.spec.behavior
+    if behavior is not None:
+        rules = behavior.scale_up if after > before else behavior.scale_down
+        memory = memory.rescaled(before, after, now, longest_period(rules))
+    return conditions, memory
+
+
+async def _write(ctx: Context, hpa: HorizontalPodAutoscaler, new: AutoscalerStatus, memory: Memory) -> None:
+    """Write the status; if it fails, the next evaluation writes it (reference: hpa 12)."""
+    outcome = await ctx.apply(status_plan(hpa, new, memory))
+    for failed in outcome.failed:
+        await _warn(ctx, hpa, (Failure("FailedUpdateStatus", told(failed.error)),))
+
+
+async def _warn(ctx: Context, hpa: HorizontalPodAutoscaler, failures: tuple[Failure, ...]) -> None:
+    for failure in failures:
+        await ctx.apply(Plan.emit(hpa, "Warning", failure.reason, failure.note))

@@ -1,0 +1,53 @@
+"""The controller's metrics, under the names the ecosystem knows (reference: hpa 13)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kcm.objects import Key
+
+if TYPE_CHECKING:
+    from kcm import Context
+
+_PREFIX = "horizontal_pod_autoscaler_controller_"
+_BUCKETS = tuple(0.001 * 2**power for power in range(15))
+
+
+class Instruments:
+    """Counts evaluations; made with the first one, whose context has the process's metrics."""
+
+    def __init__(self, ctx: Context) -> None:
+        metrics = ctx.metrics
+        labels = ("action", "error")
+        self._reconciliations = metrics.counter(
+            f"{_PREFIX}reconciliations_total", "Evaluations of autoscalers.", labels
+        )
+        self._durations = metrics.histogram(
+            f"{_PREFIX}reconciliation_duration_seconds", "Time an evaluation took.", labels, _BUCKETS
+        )
+        self._count = metrics.gauge(f"{_PREFIX}num_horizontal_pod_autoscalers", "Autoscalers known.")
+        self._desired = metrics.gauge(
+            f"{_PREFIX}desired_replicas",
+            "Replicas that an autoscaler last asked for.",
+            ("namespace", "hpa_name"),
+        )
+
+    def evaluated(self, action: str, error: str, seconds: float) -> None:
+        """Count one evaluation: scale_up, scale_down or none; spec, internal or none."""
+        self._reconciliations.labels(action, error).inc()
+        self._durations.labels(action, error).observe(seconds)
+
+    def wants(self, key: Key, replicas: int) -> None:
+        """Show what an autoscaler asked for."""
+        self._desired.labels(key.namespace, key.name).set(replicas)
+
+    def known(self, count: int) -> None:
+        """Show how many autoscalers there are."""
+        self._count.set(count)
+
+    def forget(self, key: Key) -> None:
+        """Show nothing more for an autoscaler that is gone."""
+        try:
+            self._desired.remove(key.namespace, key.name)
+        except KeyError:
+            pass
