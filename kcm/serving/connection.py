@@ -10,6 +10,7 @@ that is being served is not cut short. Does not speak HTTP/2 or WebSocket. Owns 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -19,7 +20,7 @@ from urllib.parse import parse_qsl, unquote
 
 import httptools
 
-from kcm.serving.messages import ConnectionLost, Handler, Request, Response
+from kcm.serving.messages import ClientCertificate, ConnectionLost, Handler, Request, Response
 from kcm.telemetry.logging import logger
 
 log = logger("serving.http")
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport
         self._peer = ""
+        self._certificate: ClientCertificate | None = None
         self._streaming = False
         self._closing = False
         self._completed = 0
@@ -73,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        self._certificate = _certificate_of(transport)
         self._connections.add(self)
         # The connection owns this task and the server ends it: see HttpServer.stop.
         self.task = self._loop.create_task(self._serve(), name="http connection")
@@ -159,6 +162,7 @@ class Connection(asyncio.Protocol):
             headers=self._headers,
             body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
             peer=self._peer,
+            certificate=self._certificate,
         )
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._requests.append((request, keep))
@@ -293,6 +297,18 @@ class Connection(asyncio.Protocol):
         self._size = 0
         self._head_size = 0
         self._in_head = True
+
+
+def _certificate_of(transport: asyncio.BaseTransport) -> ClientCertificate | None:
+    """Return the certificate that the other side has shown, which TLS has verified; None for none."""
+    tls = transport.get_extra_info("ssl_object")
+    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    if not shown:
+        return None
+    subject = [pair for part in tls.getpeercert().get("subject", ()) for pair in part]
+    name = next((value for key, value in subject if key == "commonName"), "")
+    organizations = tuple(value for key, value in subject if key == "organizationName")
+    return ClientCertificate(name, organizations, hashlib.sha256(shown).hexdigest())
 
 
 def _finish(future: asyncio.Future[None]) -> None:

@@ -14,9 +14,9 @@ import asyncio
 import ssl
 
 from kcm.serving.connection import Connection
-from kcm.serving.messages import ConnectionLost, Handler, Request, Response
+from kcm.serving.messages import ClientCertificate, ConnectionLost, Handler, Request, Response
 
-__all__ = ["MAX_BODY", "ConnectionLost", "Handler", "HttpServer", "Request", "Response"]
+__all__ = ["MAX_BODY", "ClientCertificate", "ConnectionLost", "Handler", "HttpServer", "Request", "Response"]
 
 MAX_BODY = 3 * 1024 * 1024 + 4096
 _SWEEP_SECONDS = 5.0

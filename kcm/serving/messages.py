@@ -11,8 +11,20 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Whom a verified client certificate names; `fingerprint` is the SHA-256 of the whole, in hex."""
+
+    common_name: str
+    organizations: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `path` is decoded; header names are lower case; `query` keeps order and repeats."""
+    """One request. `path` is decoded; header names are lower case; `query` keeps order and repeats.
+
+    `certificate` is the client's, where the connection is TLS and asks for one.
+    """
 
     method: str
     path: str
@@ -20,6 +32,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     peer: str = ""
+    certificate: ClientCertificate | None = None
 
     def parameter(self, name: str, default: str = "") -> str:
         """Return the first value of a query parameter."""

@@ -130,6 +130,13 @@ def missing(held: Iterable[Rule], wanted: Iterable[Rule]) -> list[Rule]:
     return [atom for rule in wanted for atom in rule.atoms() if not any(own.covers(atom) for own in owned)]
 
 
+def unused(granted: Iterable[Rule], wishes: Iterable[Wish]) -> list[Rule]:
+    """Return the atoms of `granted` that allow none of the wishes: what could be taken away."""
+    done = tuple(wishes)
+    atoms = [atom for rule in granted for atom in rule.atoms()]
+    return [atom for atom in atoms if not any(atom.allows(wish) for wish in done)]
+
+
 def describe(atoms: Iterable[Rule]) -> list[str]:
     """Return atoms as the server's escalation error lists them: joined by resource, sorted."""
     lines: list[Rule] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kcm.sandbox.api.errors import Json, forbidden, not_found
+from kcm.sandbox.api.grants import Grants
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
@@ -40,7 +41,8 @@ _TOKEN_SOURCES = (
 class Admission:
     """Judges and completes objects that are about to be created."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, grants: Grants) -> None:
+        self.grants = grants
         self._namespaces: Collection = store.collection("", "namespaces")
         self._accounts: Collection = store.collection("", "serviceaccounts")
 

@@ -10,25 +10,33 @@ and ends only when cancelled; without it nothing is collected and no namespace e
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
+from kcm.sandbox.access.users import User
 from kcm.sandbox.api import documents, faults, startup
 from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.audit import Audit
 from kcm.sandbox.api.calls import Call, read_call
 from kcm.sandbox.api.collector import GarbageCollector
 from kcm.sandbox.api.deletion import Deleter
+from kcm.sandbox.api.durable import Durability
 from kcm.sandbox.api.errors import ApiFailure, unknown_route
 from kcm.sandbox.api.expiry import Expiry
+from kcm.sandbox.api.gate import AccessSettings, Gate
+from kcm.sandbox.api.grants import Grants
 from kcm.sandbox.api.metrics.api import MetricsApi
 from kcm.sandbox.api.metrics.routes import is_measured
 from kcm.sandbox.api.namespaces import NamespaceController
 from kcm.sandbox.api.records import encode
+from kcm.sandbox.api.reviews import Reviews
+from kcm.sandbox.api.roles import RoleGatherer
 from kcm.sandbox.api.routing import parse
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.api.subresources import Subresources
+from kcm.sandbox.api.tokens import TokenIssuer
 from kcm.sandbox.api.verbs import Verbs
 from kcm.sandbox.api.views import storage_group
 from kcm.sandbox.api.writes import Writer
@@ -52,8 +60,10 @@ class ApiServer:
         collect_garbage: bool = True,
         empty_namespaces: bool = True,
         speed: float = 1.0,
+        durability: Durability | None = None,
+        access: AccessSettings | None = None,
     ) -> None:
-        """Make a server with its start-up objects.
+        """Make a server with its start-up objects, and those that `durability` kept.
 
         `collect_garbage` and `empty_namespaces` False leave that work to real controllers. `speed`
         divides the times of simulated metrics.
@@ -65,11 +75,15 @@ class ApiServer:
         self.faults = faults.Faults()
         self.audit = Audit(self.store, clock)
         self._clock = clock
-        admission = Admission(self.store)
+        access = access or AccessSettings()
+        self.gate = Gate(self.store, access, clock)
+        admission = Admission(self.store, Grants(self.gate))
         writer = Writer(self.store, admission, clock, rng)
         deleter = Deleter(self.store, writer, admission, clock)
         subresources = Subresources(self.store, writer, deleter, clock)
-        self._verbs = Verbs(self.store, writer, deleter, subresources, clock, rng)
+        reviews, issuer = Reviews(self.gate, clock), TokenIssuer(self.store, self.gate, clock, rng)
+        self._verbs = Verbs(self.store, writer, deleter, subresources, reviews, issuer, clock, rng)
+        self._gatherer = RoleGatherer(self.store, writer)
         self._expiry = Expiry(self.store, clock)
         self._collector = (
             GarbageCollector(self.store, self.registry, writer, deleter, clock) if collect_garbage else None
@@ -79,13 +93,16 @@ class ApiServer:
             if empty_namespaces
             else None
         )
-        startup.furnish_cluster(writer)
         self.metrics = MetricsApi(self.store, clock, speed)
+        if durability is not None:
+            durability.attach(self.store)
+        startup.furnish_cluster(writer, access.ca_pem)
 
     async def run(self) -> None:
         """Run the built-in controllers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._expiry.run(), name="sandbox expiry")
+            tasks.create_task(self._gatherer.run(), name="sandbox role gatherer")
             tasks.create_task(self.metrics.run(), name="sandbox metrics")
             if self._collector is not None:
                 tasks.create_task(self._collector.run(), name="sandbox garbage collector")
@@ -93,9 +110,19 @@ class ApiServer:
                 tasks.create_task(self._namespaces.run(), name="sandbox namespaces")
 
     async def handle(self, request: Request) -> Response:
-        """Answer one request. ConnectionLost only when a fault orders it."""
+        """Answer one request of somebody who may do everything. ConnectionLost only when a fault orders it.
+
+        A request that wants to be somebody else's is held to what that user may do.
+        """
+        return await self._guarded(request, self.gate.admit_as)
+
+    async def handle_secured(self, request: Request) -> Response:
+        """Do as `handle` for anybody: ask who it is, and whether the stored roles allow it."""
+        return await self._guarded(request, self.gate.admit)
+
+    async def _guarded(self, request: Request, admit: Callable[[Request], User]) -> Response:
         try:
-            return await self._answer(request)
+            return await self._answer(request, admit(request))
         except ApiFailure as failure:
             return _refuse(failure)
         except ConnectionLost:
@@ -104,7 +131,7 @@ class ApiServer:
             log.error("request failed", method=request.method, path=request.path, error=repr(error))
             return _refuse(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, user: User) -> Response:
         route = parse(request.path, self.registry)
         measured = self.metrics.read(request) if route is None else None
         if route is None and measured is None:
@@ -115,6 +142,7 @@ class ApiServer:
             )
         call = read_call(request, route) if route is not None else measured
         assert call is not None, "a request is for a resource or for a metric here"
+        call.user = user
         if self.faults:
             return await self._spoiled(call, request)
         return await self._serve(call, request)

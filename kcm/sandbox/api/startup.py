@@ -7,6 +7,7 @@ same step as the namespace, because clients create pods right after it.
 
 from __future__ import annotations
 
+from kcm.sandbox.api import roles
 from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import Json
 from kcm.sandbox.api.records import Record
@@ -31,20 +32,33 @@ def create(writer: Writer, info: ResourceInfo, namespace: str, obj: Json) -> Rec
     return writer.create(Call(info, "create", namespace, agent=AGENT, validation="Ignore"), obj)
 
 
-def furnish_namespace(writer: Writer, name: str) -> None:
+def furnish_namespace(writer: Writer, name: str, ca_pem: str = "") -> None:
     """Give a new namespace its service account and root certificate."""
     accounts, maps = resource("serviceaccounts"), resource("configmaps")
     if f"{name}/default" not in writer.collection(accounts).records:
         create(writer, accounts, name, {"metadata": {"name": "default"}})
     if f"{name}/kube-root-ca.crt" not in writer.collection(maps).records:
-        create(writer, maps, name, {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": _NO_CA}})
+        data = {"ca.crt": ca_pem or _known_ca(writer)}
+        create(writer, maps, name, {"metadata": {"name": "kube-root-ca.crt"}, "data": data})
 
 
-def furnish_cluster(writer: Writer) -> None:
-    """Create what every cluster has."""
+def _known_ca(writer: Writer) -> str:
+    """Return the certificate that other namespaces have."""
+    record = writer.collection(resource("configmaps")).records.get(f"{NAMESPACES[0]}/kube-root-ca.crt")
+    return str(record.copy()["data"]["ca.crt"]) if record is not None else _NO_CA
+
+
+def furnish_cluster(writer: Writer, ca_pem: str = "") -> None:
+    """Create what every cluster has, as far as it is not there from an earlier process."""
+    roles.furnish(writer, AGENT)
     for name in NAMESPACES:
-        create(writer, resource("namespaces"), "", {"metadata": {"name": name}})
-        furnish_namespace(writer, name)
+        present = writer.collection(resource("namespaces")).records.get(f"/{name}")
+        if present is None:
+            create(writer, resource("namespaces"), "", {"metadata": {"name": name}})
+        if present is None or not present.deleting:
+            furnish_namespace(writer, name, ca_pem)
+    if "default/kubernetes" in writer.collection(resource("services")).records:
+        return
     service: Json = {
         "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
         "spec": {

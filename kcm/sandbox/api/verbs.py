@@ -15,34 +15,35 @@ from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.api import rendering, startup
 from kcm.sandbox.api.calls import Call, read_delete_options
+from kcm.sandbox.api.configurations import read_configuration
 from kcm.sandbox.api.deletion import Deleter, answer
 from kcm.sandbox.api.errors import (
     ApiFailure,
     Json,
-    bad_request,
+    Undecodable,
     method_not_allowed,
     not_implemented,
     unknown_route,
 )
-from kcm.sandbox.api.knowledge import check_fields
 from kcm.sandbox.api.lists import Page, list_page
 from kcm.sandbox.api.negotiation import (
-    JSON_PATCH,
-    MERGE_PATCH,
+    APPLY_PATCH,
     YAML,
     Wanted,
     parse_accept,
     read_body,
-    read_patch,
+    read_strictly,
     write_yaml,
 )
+from kcm.sandbox.api.patching import Patch
 from kcm.sandbox.api.records import Record, encode
+from kcm.sandbox.api.reviews import Reviews, is_review
 from kcm.sandbox.api.selection import Selection, parse_selection
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.subresources import Subresources, scale_of
+from kcm.sandbox.api.tokens import TokenIssuer
 from kcm.sandbox.api.watches import SHORTEST_DEFAULT, Watch, check_future, read_watch_options
 from kcm.sandbox.api.writes import Change, Writer
-from kcm.sandbox.schema.patches import PatchError, json_patch, merge_patch, strategic_merge
 from kcm.sandbox.schema.resources import subresource as find_subresource
 from kcm.serving.http import Request, Response
 
@@ -62,6 +63,8 @@ class Verbs:
         writer: Writer,
         deleter: Deleter,
         subresources: Subresources,
+        reviews: Reviews,
+        issuer: TokenIssuer,
         clock: Clock,
         rng: Rng,
     ) -> None:
@@ -69,6 +72,8 @@ class Verbs:
         self._writer = writer
         self._deleter = deleter
         self._subresources = subresources
+        self._reviews = reviews
+        self._issuer = issuer
         self._clock = clock
         self._rng = rng
 
@@ -76,8 +81,8 @@ class Verbs:
         """Answer one call; ApiFailure when it is refused."""
         if call.subresource:
             return self._serve_subresource(call, request)
-        if call.verb not in call.resource.verbs:
-            raise method_not_allowed(call.verb, call.resource)
+        if call.verb not in call.resource.verbs or not _has_verb(call):
+            raise method_not_allowed()
         match call.verb:
             case "get":
                 return self._get(call, request)
@@ -88,11 +93,10 @@ class Verbs:
             case "create":
                 return self._create(call, request)
             case "update":
-                document = read_body(request.body, request.headers.get("content-type", ""))
-                record, new = self._writer.update(call, document)
+                record, new = self._writer.update(call, self._document(call, request))
                 return self._show(call, request, record, 201 if new else 200)
             case "patch":
-                return self._show(call, request, self._patch(call, request))
+                return self._patch(call, request)
             case "delete":
                 return self._delete(call, request)
         return await self._delete_collection(call, request)
@@ -116,42 +120,41 @@ class Verbs:
         return Response(200, watch.lines(), headers=_NO_CACHE)
 
     def _create(self, call: Call, request: Request) -> Response:
-        if call.name:
-            raise method_not_allowed("create", call.resource)
-        if call.resource.namespaced and not call.namespace:
-            raise bad_request("an empty namespace may not be set during creation")
-        document = read_body(request.body, request.headers.get("content-type", ""))
+        document = self._document(call, request)
+        if is_review(call):
+            return self._reply(call, request, encode(self._reviews.answer(call, document)), 201)
         record = self._writer.create(call, document)
         if call.resource.nature == "Namespace" and not call.dry_run:
             startup.furnish_namespace(self._writer, record.name)
         return self._show(call, request, record, 201)
 
-    def _patch(self, call: Call, request: Request) -> Record:
-        return self._writer.replace(call, self._change(call, request))
+    def _patch(self, call: Call, request: Request) -> Response:
+        if request.headers.get("content-type", "").startswith(APPLY_PATCH):
+            config = read_configuration(request.body)
+            record, new = self._writer.apply(call, config, force=call.flag("force"))
+            return self._show(call, request, record, 201 if new else 200)
+        patch = self._read_patch(call, request)
+        try:
+            return self._show(call, request, self._writer.replace(call, patch.change))
+        except Undecodable as failure:
+            raise patch.refusal(failure) from None
+
+    def _document(self, call: Call, request: Request) -> Any:
+        """Return what the request's body says, and note in the call what it says twice."""
+        content_type = request.headers.get("content-type", "")
+        strictly = call.validation != "Ignore"
+        body = read_strictly(request.body, content_type, call.resource.kind, strictly=strictly)
+        call.duplicates = body.repeated
+        return body.value
 
     def _change(self, call: Call, request: Request) -> Change:
         """Return what the request's patch does to a document."""
-        media, patch = read_patch(request.body, request.headers.get("content-type", ""))
-        kind = call.resource.nature
+        return self._read_patch(call, request).change
 
-        def change(document: Json) -> Json:
-            try:
-                if media == JSON_PATCH:
-                    patched = json_patch(document, patch)
-                elif media == MERGE_PATCH:
-                    patched = merge_patch(document, patch)
-                else:
-                    patched = strategic_merge(kind, document, patch)
-            except PatchError as error:
-                reason = "BadRequest" if error.code == 400 else "Invalid"
-                raise ApiFailure(error.code, reason, error.message) from None
-            if not isinstance(patched, dict):
-                raise bad_request("a patch must leave an object")
-            if "fieldValidation" in call.options:
-                call.warnings.extend(check_fields(call.resource, patched, call.validation))
-            return patched
-
-        return change
+    def _read_patch(self, call: Call, request: Request) -> Patch:
+        patch = Patch(call.resource.nature, request.body, request.headers.get("content-type", ""))
+        call.duplicates = patch.repeated
+        return patch
 
     def _delete(self, call: Call, request: Request) -> Response:
         body = read_body(request.body, request.headers.get("content-type", "")) if request.body else None
@@ -184,7 +187,7 @@ class Verbs:
         except KeyError:
             raise unknown_route() from None
         if call.verb not in info.verbs:
-            raise method_not_allowed(call.verb, resource)
+            raise method_not_allowed()
         match name:
             case "status":
                 return self._status(call, request)
@@ -195,7 +198,7 @@ class Verbs:
         post = {
             "binding": self._subresources.bind,
             "eviction": self._subresources.evict,
-            "token": self._subresources.token,
+            "token": self._issuer.issue,
         }.get(name)
         if post is not None:
             return self._reply(call, request, encode(post(call, self._body(request))), 201)
@@ -206,8 +209,8 @@ class Verbs:
             case "get":
                 return self._get(call, request)
             case "patch":
-                return self._show(call, request, self._patch(call, request))
-        record, _ = self._writer.update(call, self._body(request))
+                return self._patch(call, request)
+        record, _ = self._writer.update(call, self._document(call, request))
         return self._show(call, request, record)
 
     def _scale(self, call: Call, request: Request) -> Json:
@@ -260,6 +263,15 @@ class Verbs:
         if wanted.media == YAML:
             return Response(status, write_yaml(body), YAML, headers)
         return Response(status, body, headers=headers)
+
+
+def _has_verb(call: Call) -> bool:
+    """Say whether the verb is meant for what the path names: an object, or a collection of one namespace."""
+    if call.verb in ("update", "patch", "delete"):
+        return bool(call.name)
+    if call.verb in ("create", "deletecollection"):
+        return not call.name and (not call.resource.namespaced or bool(call.namespace))
+    return True
 
 
 async def _stream(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
