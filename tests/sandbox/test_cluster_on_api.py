@@ -140,7 +140,7 @@ def test_a_pod_that_fits_nowhere_says_so_and_is_placed_when_there_is_room():
             await there.clock.sleep(2)
             waiting = condition(await there.pod("second"), "PodScheduled")
             assert (waiting["status"], waiting["reason"]) == ("False", "Unschedulable")
-            assert waiting["message"] == "0/1 nodes are available: 1 Insufficient cpu."
+            assert waiting["message"].startswith("0/1 nodes are available: 1 Insufficient cpu. preemption: ")
             assert [each["reason"] for each in await there.events("second")] == ["FailedScheduling"]
             await there.delete_pod("first")
             await there.clock.sleep(5)

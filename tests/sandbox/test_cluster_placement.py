@@ -88,25 +88,41 @@ def test_a_pod_goes_to_the_right_node(pod, rooms, chosen):
 @pytest.mark.parametrize(
     ("pod", "rooms", "message"),
     [
-        pytest.param({}, [], "no nodes available to schedule pods", id="no nodes"),
         pytest.param(
             {"containers": [{"name": "c", "resources": {"requests": {"cpu": "9"}}}]},
             [room("a"), room("b")],
-            "0/2 nodes are available: 2 Insufficient cpu.",
-            id="too big",
+            "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: "
+            "2 Preemption is not helpful for scheduling.",
+            id="too big for an empty node",
+        ),
+        pytest.param(
+            {"containers": [{"name": "c", "resources": {"requests": {"cpu": "3"}}}]},
+            [room("a", used=2), room("b", taints=TAINT)],
+            "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
+            "preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, "
+            "1 Preemption is not helpful for scheduling.",
+            id="too big for what is left",
         ),
         pytest.param(
             {"nodeSelector": {"a": "b"}},
             [room("a"), room("b", taints=TAINT)],
             "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
-            "1 node(s) had untolerated taint {dedicated: gpu}.",
+            "1 node(s) had untolerated taint(s). "
+            "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
             id="for several reasons",
         ),
-        pytest.param({}, [room("a", pods=0)], "0/1 nodes are available: 1 Too many pods.", id="full"),
+        pytest.param(
+            {},
+            [room("a", pods=0)],
+            "0/1 nodes are available: 1 Too many pods. "
+            "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+            id="full",
+        ),
         pytest.param(
             {},
             [room("a", unschedulable=True)],
-            "0/1 nodes are available: 1 node(s) were unschedulable.",
+            "0/1 nodes are available: 1 node(s) were unschedulable. "
+            "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
             id="cordoned",
         ),
     ],
@@ -114,6 +130,11 @@ def test_a_pod_goes_to_the_right_node(pod, rooms, chosen):
 def test_a_refusal_says_why(pod, rooms, message):
     view = spec(**pod)
     assert choose_node(view, requested_by(view), rooms) == Unschedulable(message)
+
+
+def test_without_nodes_there_is_no_count():
+    view = spec()
+    assert choose_node(view, requested_by(view), []) == Unschedulable("no nodes available to schedule pods")
 
 
 @pytest.mark.parametrize(

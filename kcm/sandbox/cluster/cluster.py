@@ -20,6 +20,7 @@ from kcm.sandbox.cluster.calls import Api
 from kcm.sandbox.cluster.eventlog import EventLog
 from kcm.sandbox.cluster.follow import Follower
 from kcm.sandbox.cluster.kubelet import Kubelet
+from kcm.sandbox.cluster.lifecycle import NodeLifecycle
 from kcm.sandbox.cluster.narrator import Narrator, WorkloadView
 from kcm.sandbox.cluster.nodes import Heartbeats, NodeShape, SimulatedNode
 from kcm.sandbox.cluster.scheduler import Scheduler
@@ -34,11 +35,15 @@ SPEEDS = (0.01, 1000.0)
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """How many nodes, how large, how fast. 0 nodes: neither scheduler nor kubelet."""
+    """How many nodes, how large, how fast. 0 nodes: neither scheduler nor kubelet.
+
+    `lifecycle` False leaves silent nodes, taints and evictions to a real controller manager.
+    """
 
     nodes: int = 2
     shape: NodeShape = field(default_factory=NodeShape)
     pace: Pace = field(default_factory=Pace)
+    lifecycle: bool = True
 
 
 class Cluster:
@@ -59,10 +64,18 @@ class Cluster:
         self._scheduler = Scheduler(scheduler_api, self.events, clock)
         by_name = {node.name: node for node in self.nodes}
         self._kubelet = Kubelet(self._api, by_name, settings.pace, self.events, clock, rng)
+        lifecycle_api = Api(handler, "node-controller")
+        self._lifecycle = NodeLifecycle(lifecycle_api, by_name, settings.pace, self.events, clock)
+        self._runs_lifecycle = bool(self.nodes) and settings.lifecycle
         if self.nodes:
             self._node_views.tell(self._scheduler.node_changed)
+            self._node_views.tell(self._kubelet.node_changed)
+            self._node_views.tell(self._heartbeats.node_changed)
             self._pods.tell(self._scheduler.pod_changed)
             self._pods.tell(self._kubelet.pod_changed)
+        if self._runs_lifecycle:
+            self._node_views.tell(self._lifecycle.node_changed)
+            self._pods.tell(self._lifecycle.pod_changed)
 
     def narrate(self, narrator: Narrator) -> None:
         """Let the narrator see what happens. To be called before `run`."""
@@ -99,6 +112,8 @@ class Cluster:
                 group.create_task(self._kubelet.run())
                 group.create_task(self._heartbeats.run())
                 group.create_task(self.events.run())
+            if self._runs_lifecycle:
+                group.create_task(self._lifecycle.run())
 
 
 def _check(settings: ClusterSettings) -> None:

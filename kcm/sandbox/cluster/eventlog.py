@@ -1,6 +1,6 @@
-"""Events of the simulated scheduler and kubelet.
+"""Events of the simulated scheduler, kubelet and node controllers.
 
-`EventLog.record` notes that something happened to a pod; `run` writes it down. Guarantees:
+`EventLog.record` notes that something happened to a pod or node; `run` writes it down. Guarantees:
 never in anybody's way: a token bucket bounds what is written (a real kubelet's 50 a second
 with bursts of 100) and what is over is dropped and counted in `dropped`; the same happening
 again raises the count of the same Event. Owns the bucket and a bounded memory of Events.
@@ -16,7 +16,7 @@ from datetime import datetime
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
 from kcm.sandbox.cluster.calls import MERGE, Api, Refused
-from kcm.sandbox.cluster.views import PodView
+from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.events")
@@ -27,9 +27,9 @@ _REMEMBERED = 1024
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that happened to a pod."""
+    """Something that happened to a pod or node."""
 
-    pod: PodView
+    about: PodView | NodeView
     component: str
     reason: str
     message: str
@@ -39,11 +39,16 @@ class Happening:
 
     @property
     def sameness(self) -> tuple[str, str, str]:
-        return (self.pod.metadata.uid, self.reason, self.message)
+        return (self.about.metadata.uid, self.reason, self.message)
+
+    @property
+    def namespace(self) -> str:
+        """Return where the Event goes: a node's go to `default`."""
+        return self.about.metadata.namespace if isinstance(self.about, PodView) else "default"
 
 
 class EventLog:
-    """Writes Events about pods."""
+    """Writes Events about pods and nodes."""
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
@@ -58,7 +63,7 @@ class EventLog:
 
     def record(
         self,
-        pod: PodView,
+        about: PodView | NodeView,
         component: str,
         reason: str,
         message: str,
@@ -74,7 +79,7 @@ class EventLog:
             self.dropped += 1
             return
         self._tokens -= 1.0
-        happening = Happening(pod, component, reason, message, warning, self._clock.wall(), host)
+        happening = Happening(about, component, reason, message, warning, self._clock.wall(), host)
         self._waiting.append(happening)
         self._wake.set()
 
@@ -88,14 +93,14 @@ class EventLog:
                 await self._clock.sleep(0)
 
     async def _write(self, happening: Happening) -> None:
-        path = f"/api/v1/namespaces/{happening.pod.metadata.namespace}/events"
+        path = f"/api/v1/namespaces/{happening.namespace}/events"
         name, count = self._written.pop(happening.sameness, ("", 0))
         try:
             if name:
                 update = {"count": count + 1, "lastTimestamp": format_time(happening.at)}
                 await self._api.patch(f"{path}/{name}", update, MERGE)
             else:
-                name = f"{happening.pod.metadata.name}.{self._stamp(happening.at):x}"
+                name = f"{happening.about.metadata.name}.{self._stamp(happening.at):x}"
                 await self._api.create(path, _event(name, happening))
         except Refused as error:
             # A namespace that is going away takes no events: not worth more than a debug line.
@@ -112,22 +117,14 @@ class EventLog:
 
 
 def _event(name: str, happening: Happening) -> dict[str, object]:
-    meta = happening.pod.metadata
     source = {"component": happening.component}
     if happening.host:
         source["host"] = happening.host
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": meta.namespace},
-        "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "name": meta.name,
-            "namespace": meta.namespace,
-            "uid": meta.uid,
-            "resourceVersion": meta.resource_version,
-        },
+        "metadata": {"name": name, "namespace": happening.namespace},
+        "involvedObject": _reference(happening.about),
         "reason": happening.reason,
         "message": happening.message,
         "type": "Warning" if happening.warning else "Normal",
@@ -138,3 +135,12 @@ def _event(name: str, happening: Happening) -> dict[str, object]:
         "lastTimestamp": format_time(happening.at),
         "count": 1,
     }
+
+
+def _reference(about: PodView | NodeView) -> dict[str, str]:
+    meta = about.metadata
+    reference = {"apiVersion": "v1", "kind": "Node", "name": meta.name, "uid": meta.uid}
+    if isinstance(about, PodView):
+        reference |= {"kind": "Pod", "namespace": about.metadata.namespace}
+        reference["resourceVersion"] = meta.resource_version
+    return reference

@@ -28,7 +28,7 @@ from kcm.sandbox.cluster.follow import Change
 from kcm.sandbox.cluster.life import Arrived, Ended, Life, due, step
 from kcm.sandbox.cluster.nodes import SimulatedNode
 from kcm.sandbox.cluster.report import Placed, status_of, told
-from kcm.sandbox.cluster.views import PodView
+from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.kubelet")
@@ -74,6 +74,7 @@ class Kubelet:
         self._addresses = AddressPool()
         self._tracks: dict[str, _Track] = {}
         self._heap: list[tuple[float, str]] = []
+        self._lost: set[str] = set()
         self._wake = asyncio.Event()
 
     def pod_changed(self, change: Change[PodView]) -> None:
@@ -91,6 +92,19 @@ class Kubelet:
                 # Somebody else ended it (an eviction, a test): a final phase is final.
                 track.life, track.sent = _ended(pod), 0
             self._schedule(track, self._clock.monotonic())
+
+    def node_changed(self, change: Change[NodeView]) -> None:
+        """Take in whether a node is lost: its pods live on, but nothing is heard of them."""
+        name = change.new.metadata.name
+        if change.kind != "deleted" and change.new.fault == "lost":
+            self._lost.add(name)
+        elif name in self._lost:
+            self._lost.discard(name)
+            for track in list(self._tracks.values()):
+                if track.node.name == name:
+                    # Others have written about its pods meanwhile.
+                    track.sent = 0
+                    self._schedule(track, self._clock.monotonic())
 
     async def run(self) -> None:
         """Run pods until cancelled."""
@@ -118,6 +132,8 @@ class Kubelet:
         self._wake.clear()
 
     async def _advance(self, track: _Track) -> None:
+        if track.node.name in self._lost:
+            return
         now = Now(self._clock.monotonic(), self._clock.wall())
         pod = track.pod
         moved = step(track.life, pod, track.behaviour, now)

@@ -1,14 +1,17 @@
 """Simulated nodes: registered once, then kept alive.
 
 Each node has a Lease (kube-node-lease/<node>, 40 s, renewed every 10 s) and reports its
-conditions every 5 minutes (reference: apiserver 6). Guarantees: an existing node of the same
-name is taken over, a deleted one stays deleted; heartbeats of all nodes share one task, spread
-over the interval. Nodes are large on purpose, so that thousands of pods fit on two: 1,000
-cores, 4 TiB, 20,000 pods each, unless the settings say otherwise.
+conditions every 5 minutes (reference: apiserver 6). The annotation `sandbox.kcm.dev/fault` on a node
+makes it `lost` (no sign of life until it is taken away) or `not-ready`. Guarantees: an existing
+node of the same name is taken over, a deleted one stays deleted until somebody creates it again;
+heartbeats of all nodes share one task, spread over the interval. Nodes are large on purpose, so
+that thousands of pods fit on two: 1,000 cores, 4 TiB, 20,000 pods each, unless the settings say
+otherwise.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +20,8 @@ from kcm.base.clock import Clock
 from kcm.base.timestamps import format_micro_time, format_time
 from kcm.sandbox.cluster.addresses import node_address
 from kcm.sandbox.cluster.calls import MERGE, Api, Refused
+from kcm.sandbox.cluster.follow import Change
+from kcm.sandbox.cluster.views import NodeView
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.nodes")
@@ -24,6 +29,7 @@ log = logger("sandbox.nodes")
 LEASE_SECONDS, RENEW_EVERY, REPORT_EVERY = 40, 10.0, 300.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 KUBELET_VERSION = "v1.36.0"
+CONDITIONS = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,23 @@ class Heartbeats:
         self._api = api
         self._nodes = nodes
         self._clock = clock
-        self._since = format_time(clock.wall())
+        self._by_name = {node.name: node for node in nodes}
+        self._faults: dict[str, str] = {}
+        self._since: dict[tuple[str, str], tuple[str, str]] = {}
+        self._news: dict[str, bool] = {}
+        self._told = asyncio.Event()
+
+    def node_changed(self, change: Change[NodeView]) -> None:
+        """Take in what ails a node, and whether it has to report from the beginning."""
+        name = change.new.metadata.name
+        if name not in self._by_name or change.kind == "deleted":
+            return
+        fault = change.new.fault
+        again = change.kind == "added" and not change.initial
+        if self._faults.get(name, "") != fault or again:
+            self._faults[name] = fault
+            self._news[name] = again or self._news.get(name, False)
+            self._told.set()
 
     async def register(self) -> None:
         """Create the nodes and their leases; Refused when the server will not have them."""
@@ -69,6 +91,32 @@ class Heartbeats:
 
     async def run(self) -> None:
         """Renew leases and report conditions until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat_on())
+            group.create_task(self._tell_news())
+
+    async def _tell_news(self) -> None:
+        """Report at once what has changed about a node."""
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            while self._news:
+                name, whole = self._news.popitem()
+                node = self._by_name[name]
+                if whole:
+                    await self._settle(node)
+                else:
+                    await self._beat(node, report=True)
+
+    async def _settle(self, node: SimulatedNode) -> None:
+        """Report everything about a node that somebody has created again."""
+        try:
+            await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": self._status(node)})
+            await self._ensure(_LEASES, self._lease(node))
+        except Refused as error:
+            log.warning("node not reported", node=node.name, error=str(error))
+
+    async def _beat_on(self) -> None:
         start = self._clock.monotonic()
         share = RENEW_EVERY / max(1, len(self._nodes))
         # Whether a beat is a report is told by its third part: each kind keeps its own rhythm.
@@ -84,10 +132,12 @@ class Heartbeats:
             heapq.heapreplace(beats, (following, index, report))
 
     async def _beat(self, node: SimulatedNode, *, report: bool) -> None:
+        if self._faults.get(node.name) == "lost":
+            return
         try:
             if report:
                 path = f"/api/v1/nodes/{node.name}/status"
-                await self._api.patch(path, {"status": {"conditions": self._conditions()}})
+                await self._api.patch(path, {"status": {"conditions": self._conditions(node)}})
             else:
                 renewed = {"spec": {"renewTime": format_micro_time(self._clock.wall())}}
                 await self._api.patch(f"{_LEASES}/{node.name}", renewed, MERGE)
@@ -131,7 +181,7 @@ class Heartbeats:
                 {"type": "InternalIP", "address": node.address},
                 {"type": "Hostname", "address": node.name},
             ],
-            "conditions": self._conditions(),
+            "conditions": self._conditions(node),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": {
                 "machineID": node.name,
@@ -147,7 +197,7 @@ class Heartbeats:
             },
         }
 
-    def _conditions(self) -> list[dict[str, str]]:
+    def _conditions(self, node: SimulatedNode) -> list[dict[str, str]]:
         now = format_time(self._clock.wall())
         pressures = (
             ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -155,7 +205,10 @@ class Heartbeats:
             ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         )
         verdicts = [(name, "False", reason, text) for name, reason, text in pressures]
-        verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+        if self._faults.get(node.name) == "not-ready":
+            verdicts.append(("Ready", "False", "KubeletNotReady", "a fault that somebody ordered"))
+        else:
+            verdicts.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
         return [
             {
                 "type": name,
@@ -163,10 +216,18 @@ class Heartbeats:
                 "reason": reason,
                 "message": message,
                 "lastHeartbeatTime": now,
-                "lastTransitionTime": self._since,
+                "lastTransitionTime": self._since_when(node, name, status, now),
             }
             for name, status, reason, message in verdicts
         ]
+
+    def _since_when(self, node: SimulatedNode, type_: str, status: str, now: str) -> str:
+        """Return since when a condition has its status: it moves when the status does."""
+        before, since = self._since.get((node.name, type_), ("", ""))
+        if before != status:
+            since = now
+            self._since[(node.name, type_)] = (status, now)
+        return since
 
     def _lease(self, node: SimulatedNode) -> dict[str, Any]:
         return {

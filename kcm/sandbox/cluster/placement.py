@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kcm.sandbox.cluster.quantities import Amount
-from kcm.sandbox.cluster.views import NodeRequirement, NodeTerm, NodeView, PodSpecView, Taint, Toleration
+from kcm.sandbox.cluster.taints import UNSCHEDULABLE, tolerated
+from kcm.sandbox.cluster.views import NodeRequirement, NodeTerm, NodeView, PodSpecView, Toleration
 
-_UNSCHEDULABLE = Taint(key="node.kubernetes.io/unschedulable", effect="NoSchedule")
-
-
+_CORDONED = "node(s) were unschedulable"
+_TAINTED = "node(s) had untolerated taint(s)"
+_UNSELECTED = "node(s) didn't match Pod's node affinity/selector"
+_UNMENDABLE = frozenset((_CORDONED, _TAINTED, _UNSELECTED))
 _NOTHING = Amount()
 
 
@@ -54,31 +56,46 @@ def choose_node(spec: PodSpecView, wanted: Amount, rooms: Iterable[Room]) -> Cho
     """Return the emptiest node that takes the pod (reference: apiserver 6)."""
     best: tuple[int, float, str] | None = None
     refusals: Counter[str] = Counter()
+    nodes = hopeless = 0
     for room in rooms:
         reasons = tuple(_refusals(spec, wanted, room))
         if reasons:
             refusals.update(reasons)
-            refusals["nodes"] += 1
+            nodes += 1
+            hopeless += bool(_UNMENDABLE.intersection(reasons)) or not _could_fit(wanted, room)
             continue
         rank = (_avoided(spec, room), _fullness(room), room.node.metadata.name)
         best = min(best, rank) if best else rank
     if best is not None:
         return Chosen(best[2])
-    total = refusals.pop("nodes", 0)
-    if not total:
+    if not nodes:
         return Unschedulable("no nodes available to schedule pods")
-    why = ", ".join(f"{count} {reason}" for reason, count in sorted(refusals.items()))
-    return Unschedulable(f"0/{total} nodes are available: {why}.")
+    preemption = {
+        "No preemption victims found for incoming pod": nodes - hopeless,
+        "Preemption is not helpful for scheduling": hopeless,
+    }
+    none = f"0/{nodes} nodes are available:"
+    return Unschedulable(f"{none} {_counted(refusals)}. preemption: {none} {_counted(preemption)}.")
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    """Return reasons as the scheduler lists them: sorted as text, the count in front."""
+    return ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items() if count))
+
+
+def _could_fit(wanted: Amount, room: Room) -> bool:
+    """Say whether the pod would fit an empty node: no eviction helps one that is too large."""
+    return not any(_shortages(wanted, replace(room, used=_NOTHING)))
 
 
 def _refusals(spec: PodSpecView, wanted: Amount, room: Room) -> Iterable[str]:
     node = room.node
-    if taint := _untolerated(spec.tolerations, node):
-        if taint is _UNSCHEDULABLE:
-            return ("node(s) were unschedulable",)
-        return (f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}",)
+    if node.spec.unschedulable and not tolerated(UNSCHEDULABLE, spec.tolerations):
+        return (_CORDONED,)
+    if _untolerated(spec.tolerations, node):
+        return (_TAINTED,)
     if not _selected(spec, node):
-        return ("node(s) didn't match Pod's node affinity/selector",)
+        return (_UNSELECTED,)
     return _shortages(wanted, room)
 
 
@@ -92,26 +109,11 @@ def _shortages(wanted: Amount, room: Room) -> Iterable[str]:
         yield "Insufficient memory"
 
 
-def _untolerated(tolerations: tuple[Toleration, ...], node: NodeView) -> Taint | None:
-    taints = node.spec.taints + ((_UNSCHEDULABLE,) if node.spec.unschedulable else ())
-    for taint in taints:
-        if taint.effect in ("NoSchedule", "NoExecute") and not _tolerated(taint, tolerations):
-            return taint
-    return None
-
-
-def _tolerated(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
-    return any(_tolerates(each, taint) for each in tolerations)
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if toleration.key and toleration.key != taint.key:
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return bool(toleration.key) and toleration.value == taint.value
+def _untolerated(tolerations: tuple[Toleration, ...], node: NodeView) -> bool:
+    return any(
+        taint.effect in ("NoSchedule", "NoExecute") and not tolerated(taint, tolerations)
+        for taint in node.spec.taints
+    )
 
 
 def _selected(spec: PodSpecView, node: NodeView) -> bool:
@@ -161,7 +163,7 @@ def _ordered(operator: str, value: str, bound: str) -> bool:
 def _avoided(spec: PodSpecView, room: Room) -> int:
     """Count the taints that would rather not have this pod."""
     return sum(
-        taint.effect == "PreferNoSchedule" and not _tolerated(taint, spec.tolerations)
+        taint.effect == "PreferNoSchedule" and not tolerated(taint, spec.tolerations)
         for taint in room.node.spec.taints
     )
 

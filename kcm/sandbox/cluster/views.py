@@ -15,6 +15,8 @@ import msgspec
 
 from kcm.objects import Spec
 
+NODE_FAULT = "sandbox.kcm.dev/fault"
+
 
 class Resources(Spec, frozen=True):
     """`v1.ResourceRequirements`; quantities stay text until they are counted."""
@@ -43,12 +45,13 @@ class ContainerView(Spec, frozen=True):
 
 
 class Toleration(Spec, frozen=True):
-    """`v1.Toleration`; `toleration_seconds` concerns eviction only and is not read."""
+    """`v1.Toleration`; `toleration_seconds` concerns eviction only."""
 
     key: str = ""
     operator: str = "Equal"
     value: str = ""
     effect: str = ""
+    toleration_seconds: int | None = None
 
 
 class NodeRequirement(Spec, frozen=True):
@@ -188,6 +191,7 @@ class Taint(Spec, frozen=True):
     key: str
     effect: str
     value: str = ""
+    time_added: str | None = None
 
 
 class NodeMetaView(Spec, frozen=True):
@@ -197,6 +201,7 @@ class NodeMetaView(Spec, frozen=True):
     uid: str = ""
     resource_version: str = ""
     labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
 
 
 class NodeSpecView(Spec, frozen=True):
@@ -210,11 +215,21 @@ class NodeStatusView(Spec, frozen=True):
     """What a node has to give."""
 
     allocatable: Mapping[str, str | int | float] = {}
+    conditions: tuple[ConditionView, ...] = ()
 
 
 class NodeView(Spec, frozen=True):
-    """A node as the scheduler sees it."""
+    """A node as the scheduler and the node lifecycle controller see it."""
 
     metadata: NodeMetaView
     spec: NodeSpecView = NodeSpecView()
     status: NodeStatusView = NodeStatusView()
+
+    @property
+    def fault(self) -> str:
+        """Return what ails the node: "lost", "not-ready" or ""."""
+        return self.metadata.annotations.get(NODE_FAULT, "")
+
+    def verdict(self, type_: str) -> str:
+        """Return a condition's status, "" when the node has no such condition."""
+        return next((each.status for each in self.status.conditions if each.type == type_), "")
