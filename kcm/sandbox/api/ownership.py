@@ -60,8 +60,6 @@ class Ownership:
 
         `given` are the managedFields of its body; `spec_key` names its spec among known ones.
         """
-        if isinstance(given, Managed):
-            return given
         present = _read(given, NOBODY)
         writing = self._writing(call)
         shape = _shape_of(call, writing, obj) if spec_key is not None and not present else None

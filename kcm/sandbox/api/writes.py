@@ -22,10 +22,14 @@ from kcm.sandbox.api.errors import (
     Json,
     already_exists,
     bad_request,
+    cause,
     conflict,
+    go_quote,
     invalid,
     name_not_found_in_time,
+    named,
     not_found,
+    unparsable_number,
 )
 from kcm.sandbox.api.knowledge import (
     apply_defaults,
@@ -40,9 +44,14 @@ from kcm.sandbox.api.ownership import Ownership
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.views import from_stored, storage_group, to_stored
+from kcm.sandbox.schema.apply import Managed
 from kcm.sandbox.schema.resources import ResourceInfo
 
 _NAME_TRIES = 8
+# What a client says in its own words; the rest is the server's own doing.
+_OWN_WORDS = frozenset(("update", "patch"))
+_CHECKED = frozenset(("", "status"))
+_REGISTRY = {"endpoints": "services/endpoints", "nodes": "minions", "services": "services/specs"}
 
 Change = Callable[[Json], Json]
 
@@ -68,11 +77,14 @@ class Writer:
             raise not_found(call.resource, call.name)
         return record
 
-    def create(self, call: Call, document: object) -> Record:
-        """Store a new object. A name in the call (PUT that creates) must be the object's."""
+    def create(self, call: Call, document: object, owners: Managed | None = None) -> Record:
+        """Store a new object. A name in the call (PUT that creates) must be the object's.
+
+        `owners` are its managedFields where they are known already.
+        """
         resource = call.resource
         obj = rules.check_shape(resource, document)
-        warnings, known = check_document(resource, obj, call.validation)
+        warnings, known = check_document(resource, obj, call.validation, call.duplicates)
         call.warnings += warnings
         rules.check_namespace(resource, obj, call.namespace)
         obj = to_stored(resource, obj)
@@ -85,7 +97,7 @@ class Writer:
         given = metadata.pop("managedFields", None)
         rules.begin_life(resource, obj, format_time(self._clock.wall()), self._rng)
         complete(resource, obj, known)
-        owners = self._owners.created(call, obj, given, known)
+        owners = owners or self._owners.created(call, obj, given, known)
         self._admission.complete(resource, obj)
         metadata["managedFields"] = owners
         old = collection.records.get(f"{call.namespace}/{metadata['name']}")
@@ -117,21 +129,18 @@ class Writer:
     def update(self, call: Call, document: object) -> tuple[Record, bool]:
         """Put an object in the place of the stored one. Return it and whether it is new."""
         new = rules.check_shape(call.resource, document)
-        call.warnings += check_fields(call.resource, new, call.validation)
-        if new["metadata"].setdefault("name", call.name) != call.name:
+        if new["metadata"].get("name") != call.name:
             raise _wrong_name(call, new)
         rules.check_namespace(call.resource, new, call.namespace)
         collection = self.collection(call.resource)
         if f"{call.namespace}/{call.name}" not in collection.records:
             if call.subresource or call.resource.nature not in rules.CREATED_BY_UPDATE:
                 raise not_found(call.resource, call.name)
-            # A version in the body says that it was read before: then its absence is news.
-            if new["metadata"].get("resourceVersion"):
-                raise not_found(call.resource, call.name)
+            if uid := new["metadata"].get("uid"):
+                raise _another_uid(call, uid, "")
+            new["metadata"].pop("resourceVersion", None)
             self._admission.grants.check_creates(call)
             return self.create(call, new), True
-        if not call.subresource and not new["metadata"].get("resourceVersion"):
-            _require_version(call.resource, call.name)
         return self.replace(call, lambda _: new), False
 
     def apply(self, call: Call, config: Json, *, force: bool) -> tuple[Record, bool]:
@@ -146,7 +155,7 @@ class Writer:
         obj = self._owners.apply(call, None, config, force=force)
         if obj["metadata"].get("name") != call.name:
             raise _wrong_name(call, obj)
-        return self.create(call, obj), True
+        return self.create(call, obj, obj["metadata"].pop("managedFields")), True
 
     def replace(self, call: Call, change: Change) -> Record:
         """Store what `change` makes of the present object (given as a copy)."""
@@ -160,14 +169,22 @@ class Writer:
         given = new["metadata"].pop("managedFields", None)
         document["metadata"].pop("managedFields", None)
         _check_identity(resource, call, new, record)
+        if call.verb in _OWN_WORDS and call.subresource in _CHECKED:
+            changed = {name: value for name, value in new.items() if old.get(name) != value}
+            changed |= {"apiVersion": resource.api_version, "metadata": new["metadata"]}
+            check_types(resource, changed)
+            call.warnings += check_fields(resource, changed, call.validation, call.duplicates)
+            new = {
+                name: changed.get(name, value)
+                for name, value in new.items()
+                if name in old or name in changed
+            }
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
             new = rules.only_status(resource, new, old)
-            check_types(resource, {"apiVersion": resource.api_version, "status": new.get("status")})
             check_status(resource, new, old)
         elif call.subresource in ("", "scale"):
             rules.keep_status(resource, new, old)
-            check_types(resource, new)
             apply_defaults(resource.nature, new)
             self._admission.grants.check_write(call, new, old)
             check_update(resource, new, old)
@@ -185,7 +202,9 @@ class Writer:
         if call.dry_run:
             return self._store.draft(collection, stored)
         if _may_go(resource, stored):
-            return self._store.remove(collection, record, call.cause, stored)
+            # Watchers learn of the object as it was stored last; the answer shows what the writer made of it.
+            self._store.remove(collection, record, call.cause)
+            return Record(stored, record.version, collection.extract(stored))
         return self._store.put(collection, stored, record, call.cause)
 
 
@@ -194,33 +213,64 @@ def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Recor
     metadata = new["metadata"]
     if metadata.get("name") != record.name:
         raise _wrong_name(call, new)
-    uid, version = metadata.get("uid"), metadata.get("resourceVersion")
-    if uid and uid != record.uid:
-        raise conflict(
-            resource,
-            record.name,
-            f"StorageError: invalid object, Code: 4, Key: {record.key}, ResourceVersion: 0, "
-            "AdditionalErrorMsg: Precondition failed: "
-            f"UID in precondition: {uid}, UID in object meta: {record.uid}",
+    if (metadata.get("namespace") or record.namespace) != record.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
         )
-    if version and version != str(record.version):
+    uid, version = metadata.get("uid"), metadata.get("resourceVersion") or "0"
+    if uid and uid != record.uid:
+        # A PUT states what it was made for; of a patch, the uid is one more field that may not change.
+        raise _another_uid(call, uid, record.uid) if call.verb == "update" else _immutable(call, "uid", uid)
+    if not version.isdecimal() or not version.isascii():
+        raise ApiFailure(500, "", unparsable_number(version, "ParseUint"))
+    if int(version) == 0:
+        _require_version(call)
+    elif version != str(record.version):
         raise conflict(resource, record.name)
+    if not record.deleting and metadata.get("deletionTimestamp"):
+        raise _immutable(call, "deletionTimestamp", metadata["deletionTimestamp"])
+
+
+def _immutable(call: Call, field: str, value: str) -> ApiFailure:
+    message = f"Invalid value: {go_quote(value)}: field is immutable"
+    return invalid(call.resource, call.name, (cause(f"metadata.{field}", message, "FieldValueInvalid"),))
+
+
+def _another_uid(call: Call, asked: str, present: str) -> ApiFailure:
+    why = f"StorageError: invalid object, Code: 4, Key: {_registry_key(call)}, ResourceVersion: 0, "
+    why += f"AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, "
+    return conflict(call.resource, call.name, f"{why}UID in object meta: {present}")
+
+
+def _registry_key(call: Call) -> str:
+    """Return the key under which the real server keeps the object, which its message tells."""
+    resource = call.resource
+    place = _REGISTRY.get(resource.plural, resource.plural)
+    if resource.custom is not None:
+        place = f"{resource.group}/{resource.plural}"
+    return "/".join(part for part in ("/registry", place, call.namespace, call.name) if part)
 
 
 def _wrong_name(call: Call, obj: Json) -> ApiFailure:
     name = obj["metadata"].get("name")
+    if not name:
+        return bad_request(
+            f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+        )
     return bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.name})")
 
 
-def _require_version(resource: ResourceInfo, name: str) -> None:
-    if resource.nature not in rules.VERSION_REQUIRED:
+def _require_version(call: Call) -> None:
+    """Raise 422 for a kind whose objects nobody may overwrite unseen."""
+    resource = call.resource
+    if call.verb not in _OWN_WORDS or resource.nature not in rules.VERSION_REQUIRED:
         return
-    cause = {
-        "reason": "FieldValueInvalid",
-        "message": "Invalid value: 0: must be specified for an update",
-        "field": "metadata.resourceVersion",
-    }
-    raise invalid(resource, name, (cause,))
+    message = "Invalid value: 0: must be specified for an update"
+    why = f"metadata.resourceVersion: {message}"
+    details = named(resource, call.name)
+    details["causes"] = [cause("metadata.resourceVersion", message, "FieldValueInvalid")]
+    # Here, and only here, the server names the resource in the kind's place.
+    raise ApiFailure(422, "Invalid", f'{resource.qualified} "{call.name}" is invalid: {why}', details=details)
 
 
 def _check_finalizers(resource: ResourceInfo, new: Json, old: Json) -> None:
