@@ -95,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="F",
         help="values of custom and external metrics, and loads; read again on change",
     )
+    sandbox.add_argument(
+        "--data-dir", metavar="D", help="keep everything in this directory, to go on from there next time"
+    )
+    sandbox.add_argument(
+        "--secure", action="store_true", help="TLS, authentication, and RBAC by the stored roles"
+    )
     sandbox.add_argument("--no-manager", action="store_true", help="the control plane only")
     sandbox.add_argument("--config", metavar="F", help="configuration file of the manager")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from kcm.base.errors import ConfigurationError
+from kcm.base.errors import ConfigurationError, KcmError
 from kcm.config.loader import check_config
 from kcm.config.schema import ServingConfig
 from kcm.sandbox.cluster import ClusterSettings, NodeShape, Pace
@@ -42,7 +42,9 @@ def sandbox(options: argparse.Namespace) -> int:
         cause = _first(error)
         if isinstance(cause, ConfigurationError):
             raise cause from None
-        print(f"kcm sandbox: failed: {cause!r}", file=sys.stderr)
+        print(
+            f"kcm sandbox: failed: {cause if isinstance(cause, KcmError) else repr(cause)}", file=sys.stderr
+        )
         return 1
 
 
@@ -62,7 +64,9 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
         port=options.port,
         cluster=ClusterSettings(nodes=options.nodes, shape=shape, pace=Pace(speed=options.speed)),
         kubeconfig_out=Path(options.kubeconfig_out).absolute(),
+        data_dir=Path(options.data_dir).absolute() if options.data_dir else None,
         metrics_file=Path(options.metrics_file) if options.metrics_file else None,
+        secure=options.secure,
     )
 
 
@@ -89,7 +93,7 @@ class _Together:
             ready = await self._ready
             try:
                 if self._options.no_manager:
-                    print(_banner(ready, 0, alone=True), flush=True)
+                    print(_banner(ready, 0, self._settings.data_dir, alone=True), flush=True)
                     await self._asked.wait()
                 else:
                     await self._with_manager(ready)
@@ -100,8 +104,10 @@ class _Together:
     async def _with_manager(self, ready: Ready) -> None:
         # The banner names the port, so it is chosen here where the file leaves it open.
         port = (self._serving.port or _free_port()) if self._serving.enabled else 0
-        print(_banner(ready, port), flush=True)
-        command = [sys.executable, "-m", "kcm", "run", "--master", ready.url, "--port", str(port)]
+        print(_banner(ready, port, self._settings.data_dir), flush=True)
+        # A secured server takes nobody without the credentials of the kubeconfig.
+        where = ["--kubeconfig", str(ready.kubeconfig)] if self._settings.secure else ["--master", ready.url]
+        command = [sys.executable, "-m", "kcm", "run", *where, "--port", str(port)]
         command += ["--config", self._options.config] if self._options.config else ["--kube-api-qps", "0"]
         # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
         # Without KUBECONFIG: whatever a person is logged in to must not leak into the sandbox.
@@ -132,7 +138,8 @@ class _Together:
         self._asked.set()
 
 
-def _banner(ready: Ready, manager_port: int, *, alone: bool = False) -> str:
+def _banner(ready: Ready, manager_port: int, data_dir: Path | None, *, alone: bool = False) -> str:
+    kept = f"everything is kept in {data_dir}" if data_dir else "nothing is kept when it ends"
     manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
     start = (
         f"  kcm run --kubeconfig {ready.kubeconfig}  # a manager, in a terminal of its own\n" if alone else ""
@@ -141,7 +148,7 @@ def _banner(ready: Ready, manager_port: int, *, alone: bool = False) -> str:
     return (
         f"kcm sandbox is ready: API server {ready.url}, {ready.nodes} nodes"
         f"{manager}\n"
-        "For development and tests only: nothing is kept when it ends. Ctrl-C ends it.\n\n"
+        f"For development and tests only: {kept}. Ctrl-C ends it.\n\n"
         f"{start}"
         f"  export KUBECONFIG={ready.kubeconfig}\n"
         f"  kubectl apply -f {sample}\n"

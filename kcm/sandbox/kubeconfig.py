@@ -2,12 +2,15 @@
 
 Cluster, user and context are all called kcm-sandbox. Guarantees: the file appears whole or not
 at all, readable by its owner only; a file that holds anybody else's contexts is never
-overwritten. The token in it is no secret: the sandbox lets everybody in.
+overwritten. The token in it is no secret where the sandbox lets everybody in; with `--secure` it holds
+the administrator's certificate, and as the user kcm-sandbox-token its token.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -33,13 +36,35 @@ def check_target(path: Path) -> None:
         raise ConfigurationError(str(path), "", "holds other contexts than kcm-sandbox; name another file")
 
 
-def write(path: Path, server: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How the administrator of a secured sandbox proves to be one, as PEM and text."""
+
+    ca: str
+    certificate: str
+    key: str = field(repr=False)
+    token: str = field(repr=False)
+
+
+def write(path: Path, server: str, credentials: Credentials | None = None) -> None:
     """Write the kubeconfig of the sandbox at `server`; OSError when the file system refuses."""
+    cluster: dict[str, object] = {"server": server}
+    users: list[dict[str, object]] = [{"name": NAME, "user": {"token": NAME}}]
+    if credentials is not None:
+        cluster["certificate-authority-data"] = _packed(credentials.ca)
+        certificate = {
+            "client-certificate-data": _packed(credentials.certificate),
+            "client-key-data": _packed(credentials.key),
+        }
+        users = [
+            {"name": NAME, "user": certificate},
+            {"name": f"{NAME}-token", "user": {"token": credentials.token}},
+        ]
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": NAME, "cluster": {"server": server}}],
-        "users": [{"name": NAME, "user": {"token": NAME}}],
+        "clusters": [{"name": NAME, "cluster": cluster}],
+        "users": users,
         "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": NAME, "namespace": "default"}}],
         "current-context": NAME,
     }
@@ -53,6 +78,10 @@ def write(path: Path, server: str) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _packed(pem: str) -> str:
+    return base64.b64encode(pem.encode()).decode()
 
 
 def _contexts(content: object) -> set[object]:

@@ -3,8 +3,9 @@
 `serve` runs them until it is told to stop; `main` is the whole process with its signals.
 Guarantees: listens on 127.0.0.1 only; the kubeconfig is there before `ready` is called;
 SIGINT and SIGTERM end it within a few seconds, a second signal at once; what is printed never
-holds anything up. Knows nothing of the manager: `kcm sandbox` starts that beside it. Keeps
-nothing on disk: what was in the sandbox is gone when it ends. For development and tests only.
+holds anything up. Knows nothing of the manager: `kcm sandbox` starts that beside it. With a
+data directory, nothing that was acknowledged is lost however it ends, and it ends when the disk
+fails; without one all is gone with the process. For development and tests only.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from kcm.base.errors import ConfigurationError
 from kcm.base.memory import calm_collector
 from kcm.base.rng import Rng, SeededRng
 from kcm.sandbox import kubeconfig
+from kcm.sandbox.api.durable import Durability
 from kcm.sandbox.api.metrics.file import MetricsFile
 from kcm.sandbox.api.server import ApiServer
 from kcm.sandbox.cluster import Cluster, ClusterSettings, Narrator
+from kcm.sandbox.secure import Security, prepare
 from kcm.serving.http import HttpServer
 from kcm.telemetry.logging import logger
 from kcm.telemetry.writer import LineWriter
@@ -46,6 +49,8 @@ class SandboxSettings:
 
     Port 0 takes a free one. `collect_garbage` and `empty_namespaces` False leave that work to real
     controllers. `narrate` prints what happens. `metrics_file` sets values of the metrics APIs.
+    `data_dir` keeps everything in a directory; None: in memory. `secure` serves TLS, asks everybody
+    who they are, and lets them do what the stored roles allow.
     """
 
     port: int = 0
@@ -55,6 +60,8 @@ class SandboxSettings:
     empty_namespaces: bool = True
     narrate: bool = True
     metrics_file: Path | None = None
+    data_dir: Path | None = None
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +90,21 @@ class Sandbox:
         self._settings = settings
         self._clock = clock
         self._output = output
+        self._durability = Durability(settings.data_dir, clock) if settings.data_dir else None
+        self._security = prepare(clock.wall(), settings.data_dir) if settings.secure else None
         self.api = ApiServer(
             clock,
             rng,
             collect_garbage=settings.collect_garbage,
             empty_namespaces=settings.empty_namespaces,
             speed=settings.cluster.pace.speed,
+            durability=self._durability,
+            access=self._security.access if self._security else None,
         )
         path = settings.metrics_file
         self._metrics_file = MetricsFile(path, self.api.metrics.book, clock) if path else None
-        self._server = HttpServer(self.api.handle)
+        handler = self.api.handle_secured if self._security else self.api.handle
+        self._server = HttpServer(self._durability.guard(handler) if self._durability else handler)
         self._cluster = Cluster(self.api.handle, settings.cluster, clock, rng)
         self._narrator = Narrator(colour=colour)
         if settings.narrate:
@@ -102,17 +114,19 @@ class Sandbox:
         """Serve until `stop` is set; ConfigurationError when it cannot start as it was told."""
         begun = self._clock.monotonic()
         target = self._settings.kubeconfig_out
-        if target is not None:
-            kubeconfig.check_target(target)
-        port = await self._listen()
-        url = f"http://{HOST}:{port}"
         try:
+            if target is not None:
+                kubeconfig.check_target(target)
+            if self._durability is not None:
+                await self._durability.flushed()
+            port = await self._listen()
+            url = f"{'https' if self._security else 'http'}://{HOST}:{port}"
             async with asyncio.TaskGroup() as group:
                 parts = group.create_task(self._run_parts())
                 await self._cluster.register()
                 await self._cluster.settled()
                 if target is not None:
-                    _write_kubeconfig(target, url)
+                    _write_kubeconfig(target, url, self._security)
                 seconds = self._clock.monotonic() - begun
                 ready(Ready(url, port, self._settings.cluster.nodes, seconds, target))
                 await stop.wait()
@@ -122,7 +136,8 @@ class Sandbox:
 
     async def _listen(self) -> int:
         try:
-            return await self._server.start(HOST, self._settings.port)
+            tls = self._security.tls if self._security else None
+            return await self._server.start(HOST, self._settings.port, tls)
         except OSError as error:
             reason = f"cannot listen on {HOST}:{self._settings.port}: {error.strerror or error}"
             raise ConfigurationError("--port", "", reason) from error
@@ -130,6 +145,8 @@ class Sandbox:
     async def _run_parts(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.api.run())
+            if self._durability is not None:
+                group.create_task(self._durability.run())
             if self._metrics_file is not None:
                 group.create_task(self._metrics_file.run())
             if self._settings.narrate:
@@ -148,6 +165,8 @@ class Sandbox:
                 await self._server.stop()
         except TimeoutError:
             log.warning("server did not stop in time", seconds=_STOP_WITHIN)
+        if self._durability is not None:
+            await self._durability.close()
 
 
 async def serve(
@@ -201,9 +220,14 @@ async def _until_signal(settings: SandboxSettings) -> None:
     await serve(settings, stop=stop)
 
 
-def _write_kubeconfig(path: Path, url: str) -> None:
+def _write_kubeconfig(path: Path, url: str, security: Security | None) -> None:
+    credentials = None
+    if security is not None:
+        credentials = kubeconfig.Credentials(
+            security.ca_pem, security.admin_certificate, security.admin_key, security.admin_token
+        )
     try:
-        kubeconfig.write(path, url)
+        kubeconfig.write(path, url, credentials)
     except OSError as error:
         raise ConfigurationError(str(path), "", f"cannot be written: {error.strerror}") from error
 
