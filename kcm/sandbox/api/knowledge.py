@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, invalid
+from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, invalid
 from kcm.sandbox.api.records import decode, encode
 from kcm.sandbox.api.views import from_stored
+from kcm.sandbox.schema.custom import objects
 from kcm.sandbox.schema.defaults import apply_defaults, apply_spelling
-from kcm.sandbox.schema.fields import unknown_fields
+from kcm.sandbox.schema.fields import drop_unknown_fields, unknown_fields
 from kcm.sandbox.schema.resources import ResourceInfo
 from kcm.sandbox.schema.validation import (
     FieldError,
@@ -43,11 +44,17 @@ def check_create(resource: ResourceInfo, obj: Json) -> None:
 
 def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise 422 unless `old` may become `new`."""
+    if resource.custom is not None:
+        _refuse(resource, new, objects.check_change(resource.custom, new, old))
+        return
     _refuse(resource, new, validate_update(resource.nature, new, old))
 
 
 def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise 422 unless the status of `old` may become that of `new`."""
+    if resource.custom is not None:
+        _refuse(resource, new, objects.check_status(resource.custom, new, old))
+        return
     _refuse(resource, new, validate_status(resource.nature, new, old))
 
 
@@ -61,21 +68,26 @@ _LARGEST_FLAWLESS = 16 * 1024
 _POD_PARTS = frozenset(("apiVersion", "kind", "metadata", "spec", "status"))
 
 
-def check_document(resource: ResourceInfo, obj: Json, mode: str) -> tuple[tuple[str, ...], SpecKey | None]:
+def check_document(
+    resource: ResourceInfo, obj: Json, mode: str, repeated: Sequence[str] = ()
+) -> tuple[tuple[str, ...], SpecKey | None]:
     """Do `check_types` and `check_fields` on a new object, its spec only if it was not seen before.
 
     Return the warnings, and the name under which a flawless spec is remembered.
     """
+    if resource.custom is not None:
+        return check_fields(resource, obj, mode, repeated), None
     spec = obj.get("spec")
     key = (resource.nature, resource.api_version, encode(spec)) if spec else None
     known = key in _flawless
-    if known:
-        obj = {name: value for name, value in obj.items() if name != "spec"}
+    spec = obj.pop("spec") if known else None
     check_types(resource, obj)
-    # What Ignore skips must not be taken for flawless.
-    warnings = check_fields(resource, obj, mode)
+    warnings = check_fields(resource, obj, mode, repeated)
+    if known:
+        obj["spec"] = spec
     if key is None or known:
         return warnings, key
+    # What Ignore drops without a word must not be taken for flawless.
     if warnings or mode == "Ignore" or len(key[2]) > _LARGEST_FLAWLESS:
         return warnings, None
     if len(_flawless) >= _MOST_FLAWLESS:
@@ -89,6 +101,9 @@ def complete(resource: ResourceInfo, obj: Json, key: SpecKey | None) -> None:
 
     `key` is what `check_document` returned for it. `obj` is in its stored form.
     """
+    if resource.custom is not None:
+        _refuse(resource, obj, objects.check_new(resource.custom, obj))
+        return
     finished = _flawless.get(key, b"") if key is not None else b""
     if finished and obj.keys() <= _POD_PARTS:
         apply_spelling(resource.nature, {name: value for name, value in obj.items() if name != "spec"})
@@ -102,28 +117,48 @@ def complete(resource: ResourceInfo, obj: Json, key: SpecKey | None) -> None:
 
 
 def check_types(resource: ResourceInfo, obj: Json) -> None:
-    """Raise 400 for values that the resource's fields cannot hold."""
+    """Raise 400 for values that the resource's fields cannot hold; see `check_fields` for custom ones."""
+    if resource.custom is not None:
+        return
     if problems := type_errors(resource.nature, obj):
-        raise bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-            f"{problems[0]}"
-        )
+        raise Undecodable(resource, resource.kind, resource.version, problems[0])
 
 
-def check_fields(resource: ResourceInfo, obj: Json, mode: str) -> tuple[str, ...]:
-    """Return warnings about unknown fields, or raise 400, as `fieldValidation` says."""
-    if mode == "Ignore":
+def check_fields(
+    resource: ResourceInfo, obj: Json, mode: str, repeated: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return warnings about unknown fields, or raise 400, as `fieldValidation` says; drop those fields.
+
+    `repeated` are complaints about fields that the body gives twice. A custom resource is decoded here.
+    """
+    unknown = _unknown_fields(resource, obj)
+    if not unknown and not repeated:
         return ()
-    unknown = unknown_fields(resource.nature, obj)
-    if not unknown:
-        return ()
-    texts = [f'unknown field "{field}"' for field in unknown]
-    if mode != "Strict":
-        return tuple(texts)
-    raise bad_request(
-        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-        f"strict decoding error: {', '.join(texts)}"
-    )
+    texts = (*repeated, *(f'unknown field "{field}"' for field in unknown))
+    if mode == "Strict":
+        problem = f"strict decoding error: {_strictly(texts)}"
+        raise Undecodable(resource, resource.kind, resource.version, problem)
+    if unknown and resource.custom is None:
+        drop_unknown_fields(resource.nature, obj)
+    return () if mode == "Ignore" else texts
+
+
+def _unknown_fields(resource: ResourceInfo, obj: Json) -> list[str]:
+    if resource.custom is None:
+        return unknown_fields(resource.nature, obj)
+    unknown, problem = objects.decode(resource.custom, obj)
+    if problem:
+        raise Undecodable(resource, resource.kind, resource.version, problem)
+    return unknown
+
+
+def _strictly(texts: Sequence[str]) -> str:
+    """Return complaints in one line; YAML's come from its own decoder and stand below its heading."""
+    lines = [text for text in texts if text.startswith("line ")]
+    if not lines:
+        return ", ".join(texts)
+    inside = "\n  ".join(("yaml: unmarshal errors:", *lines))
+    return ", ".join((inside, *(text for text in texts if text not in lines)))
 
 
 def _refuse(resource: ResourceInfo, obj: Json, errors: Sequence[FieldError]) -> None:

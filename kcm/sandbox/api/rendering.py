@@ -125,6 +125,7 @@ class Renderer:
         return table(
             self._resource.nature,
             objects,
+            printer=self._resource.custom.printer if self._resource.custom is not None else None,
             list_metadata=metadata,
             include_object=self._include,
             with_columns=columns,

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kcm.base.rng import Rng
-from kcm.sandbox.api.errors import ApiFailure, Json, bad_request
-from kcm.sandbox.schema.resources import ResourceInfo
+from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, bad_request, forbidden
+from kcm.sandbox.schema.resources import ResourceInfo, find_kind
+from kcm.sandbox.schema.typecheck import type_errors
 
 # Kinds whose metadata.generation counts changes of the spec.
 _GENERATION = frozenset(
@@ -62,6 +63,8 @@ _EMPTY_STATUS: Mapping[str, Mapping[str, Any]] = {
 }
 
 _SYSTEM = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+# Where the server's own list of kinds was made: part of its messages.
+_SCHEME = '"pkg/api/legacyscheme/scheme.go:30"'
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
 
@@ -76,41 +79,43 @@ def check_shape(resource: ResourceInfo, obj: Any) -> Json:
     if not isinstance(obj, dict):
         raise bad_request(f"the body of a {resource.kind} must be an object")
     kind, version = obj.setdefault("kind", resource.kind), obj.setdefault("apiVersion", resource.api_version)
+    kind = obj["kind"] = kind or resource.kind
+    version = obj["apiVersion"] = version or resource.api_version
     if kind != resource.kind or version != resource.api_version:
-        raise bad_request(
-            f"the API version in the data ({version}) or its kind ({kind}) does not match the expected "
-            f"({resource.api_version}, {resource.kind})"
-        )
+        raise _another_kind(resource, str(kind), str(version))
     metadata = obj.get("metadata")
     if metadata is None:
         metadata = obj["metadata"] = {}
-    if not isinstance(metadata, dict):
-        raise bad_request(f"metadata of a {resource.kind} must be an object")
-    _check_metadata(resource, metadata)
+    problems = type_errors(resource.nature, {"apiVersion": version, "metadata": metadata})
+    if problems or not isinstance(metadata, dict):
+        raise Undecodable(resource, resource.kind, resource.version, *problems[:1])
+    _tidy(metadata)
     return {"kind": kind, "apiVersion": version, "metadata": metadata, **obj}
 
 
-def _check_metadata(resource: ResourceInfo, metadata: Json) -> None:
-    """Refuse metadata whose types would break every reader."""
-    for field in ("name", "namespace", "generateName", "uid", "resourceVersion"):
-        if not isinstance(metadata.get(field) or "", str):
-            raise bad_request(f"metadata.{field} of a {resource.kind} must be text")
+def _another_kind(resource: ResourceInfo, kind: str, version: str) -> Undecodable:
+    short = version.rpartition("/")[2]
+    if resource.custom is not None:
+        problem = f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+    elif find_kind(version, kind) is None:
+        problem = f'no kind "{kind}" is registered for version "{version}" in scheme {_SCHEME}'
+    else:
+        package = resource.group.partition(".")[0] or "core"
+        problem = f"converting ({short}.{kind}) to ({package}.{resource.kind}): unknown conversion"
+    return Undecodable(resource, kind, short, problem)
+
+
+def _tidy(metadata: Json) -> None:
+    """Take out what says nothing; a label without a value has the empty one."""
     for field in ("labels", "annotations"):
         entries = metadata.get(field)
-        if entries is None:
+        if not entries:
             metadata.pop(field, None)
-        elif not isinstance(entries, dict) or not all(isinstance(text, str) for text in entries.values()):
-            raise bad_request(f"metadata.{field} of a {resource.kind} must map text to text")
-    owners = metadata.get("ownerReferences")
-    if not owners:
-        metadata.pop("ownerReferences", None)
-    elif not isinstance(owners, list) or not all(isinstance(owner, dict) for owner in owners):
-        raise bad_request(f"metadata.ownerReferences of a {resource.kind} must be a list of objects")
-    finalizers = metadata.get("finalizers")
-    if not finalizers:
-        metadata.pop("finalizers", None)
-    elif not isinstance(finalizers, list) or not all(isinstance(text, str) for text in finalizers):
-        raise bad_request(f"metadata.finalizers of a {resource.kind} must be a list of text")
+        elif None in entries.values():
+            metadata[field] = {name: value or "" for name, value in entries.items()}
+    for field in ("ownerReferences", "finalizers"):
+        if not metadata.get(field):
+            metadata.pop(field, None)
 
 
 def check_namespace(resource: ResourceInfo, obj: Json, namespace: str) -> None:
@@ -134,17 +139,36 @@ def begin_life(resource: ResourceInfo, obj: Json, now: str, rng: Rng) -> None:
     """Set the metadata and status of a new object, whatever its body said."""
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
-        raise ApiFailure(500, "InternalError", "resourceVersion should not be set on objects to be created")
+        raise ApiFailure(500, "", "resourceVersion should not be set on objects to be created")
     for field in (*_SYSTEM, "selfLink", "managedFields", "resourceVersion"):
         metadata.pop(field, None)
     if not metadata.get("generateName"):
         metadata.pop("generateName", None)
     metadata["uid"] = rng.uuid()
     metadata["creationTimestamp"] = now
+    if resource.custom is not None:
+        _begin_custom(resource, obj)
+        return
     if resource.nature in _GENERATION:
         metadata["generation"] = 1
     if "status" in resource.subresources and resource.nature not in _STATUS_AT_CREATE:
         obj["status"] = _first_status(resource.nature, obj)
+
+
+def _begin_custom(resource: ResourceInfo, obj: Json) -> None:
+    custom = resource.custom
+    assert custom is not None
+    if custom.ending:
+        why = "create not allowed while custom resource definition is terminating"
+        raise forbidden(resource, obj["metadata"].get("name", ""), why)
+    obj["metadata"]["generation"] = 1
+    if custom.has_status:
+        obj.pop("status", None)
+
+
+def requires_version(resource: ResourceInfo) -> bool:
+    """Say whether a PUT without resourceVersion may not overwrite objects of the resource."""
+    return resource.custom is not None or resource.nature in VERSION_REQUIRED
 
 
 def _first_status(kind: str, obj: Json) -> Json:
@@ -189,6 +213,8 @@ def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:
         merged["status"] = new["status"]
     else:
         merged.pop("status", None)
+    if resource.custom is not None:
+        return merged
     fields = ["labels", "annotations", "finalizers", "ownerReferences"]
     if resource.nature == "Deployment":
         fields.remove("labels")
@@ -204,6 +230,10 @@ def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:
 
 def count_generation(resource: ResourceInfo, new: Json, old: Json) -> None:
     """Raise the generation when what it counts has changed."""
+    if resource.custom is not None:
+        if _without_metadata(new) != _without_metadata(old):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        return
     if resource.nature not in _GENERATION:
         return
     changed = new.get("spec") != old.get("spec")
@@ -211,6 +241,10 @@ def count_generation(resource: ResourceInfo, new: Json, old: Json) -> None:
         changed = changed or new["metadata"].get("annotations") != old["metadata"].get("annotations")
     if changed:
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def _without_metadata(obj: Json) -> Json:
+    return {name: value for name, value in obj.items() if name != "metadata"}
 
 
 def quality_of_service(spec: Json) -> str:

@@ -94,6 +94,8 @@ def _field_test(
     if field == "metadata.namespace" and resource.namespaced:
         return lambda record: (record.namespace == value) is equal
     stored = _EVENT_FIELDS.get(field, field) if resource.group == "events.k8s.io" else field
+    if stored not in stored_fields and resource.custom is not None:
+        raise bad_request(f"field label not supported: {field}")
     if stored not in stored_fields:
         raise bad_request(
             f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match label '

@@ -1,13 +1,14 @@
-"""One store, two group-versions: core Events and events.k8s.io Events.
+"""One store, several group-versions: core Events and events.k8s.io Events, versions of custom resources.
 
 Every resource has the group-version that it is stored in; a view turns stored objects into its
-own and back. All but Events are stored as they are asked for. Guarantees that no field is lost
-in either direction. Owns no state.
+own and back. All others are stored as they are asked for. Guarantees that no field of an Event is
+lost in either direction; a custom resource keeps what the schemas of its versions know. Owns no state.
 """
 
 from __future__ import annotations
 
 from kcm.sandbox.api.records import Json, Record, decode, encode
+from kcm.sandbox.schema.custom import objects
 from kcm.sandbox.schema.resources import ResourceInfo
 
 _EVENT_NAMES = {
@@ -23,17 +24,21 @@ _STORED_NAMES = {view: stored for stored, view in _EVENT_NAMES.items()}
 
 
 def is_view(resource: ResourceInfo) -> bool:
-    """Say whether the resource is stored as another one."""
+    """Say whether stored objects are not in the resource's own form."""
+    if resource.custom is not None:
+        return not resource.custom.verbatim
     return resource.group == "events.k8s.io"
 
 
 def storage_group(resource: ResourceInfo) -> str:
     """Return the group that the resource is stored under."""
-    return "" if is_view(resource) else resource.group
+    return "" if resource.group == "events.k8s.io" else resource.group
 
 
 def to_stored(resource: ResourceInfo, obj: Json) -> Json:
     """Return the stored form of an object of this resource."""
+    if resource.custom is not None:
+        return objects.to_stored(resource.custom, obj)
     if not is_view(resource):
         return obj
     stored = {_STORED_NAMES.get(name, name): value for name, value in obj.items()}
@@ -44,6 +49,8 @@ def from_stored(resource: ResourceInfo, obj: Json) -> Json:
     """Return the resource's own form of a stored object."""
     if not is_view(resource):
         return obj
+    if resource.custom is not None:
+        return objects.from_stored(resource.custom, obj, resource.api_version)
     view = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
     return {**view, "apiVersion": resource.api_version}
 

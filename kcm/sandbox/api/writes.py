@@ -169,7 +169,9 @@ class Writer:
         given = new["metadata"].pop("managedFields", None)
         document["metadata"].pop("managedFields", None)
         _check_identity(resource, call, new, record)
-        if call.verb in _OWN_WORDS and call.subresource in _CHECKED:
+        if resource.custom is not None:
+            call.warnings += check_fields(resource, new, call.validation, call.duplicates)
+        elif call.verb in _OWN_WORDS and call.subresource in _CHECKED:
             changed = {name: value for name, value in new.items() if old.get(name) != value}
             changed |= {"apiVersion": resource.api_version, "metadata": new["metadata"]}
             check_types(resource, changed)
@@ -263,7 +265,7 @@ def _wrong_name(call: Call, obj: Json) -> ApiFailure:
 def _require_version(call: Call) -> None:
     """Raise 422 for a kind whose objects nobody may overwrite unseen."""
     resource = call.resource
-    if call.verb not in _OWN_WORDS or resource.nature not in rules.VERSION_REQUIRED:
+    if call.verb not in _OWN_WORDS or not rules.requires_version(resource):
         return
     message = "Invalid value: 0: must be specified for an update"
     why = f"metadata.resourceVersion: {message}"

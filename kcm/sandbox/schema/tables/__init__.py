@@ -56,13 +56,14 @@ def table(
     include_object: str,
     with_columns: bool,
     now: datetime,
+    printer: Printer | None = None,
 ) -> Json:
-    """Return the Table of these objects.
+    """Return the Table of these objects, by the printer of their kind unless another is given.
 
     `include_object` is "Object", "None", or anything else for metadata only. In a watch only
     the first table has column definitions: `with_columns`.
     """
-    printer = _PRINTERS.get(kind, _UNLISTED)
+    printer = printer or _PRINTERS.get(kind, _UNLISTED)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
