@@ -22,8 +22,9 @@ from controllers.hpa.selectors import BY_LABEL, Selectors, label_pairs
 from controllers.hpa.settings import Settings
 from controllers.hpa.status import remembered
 from controllers.hpa.targets import Targets
+from controllers.hpa.wishes import default_wishes, wishes_of
 from kcm import Controller, Done, Rate, RequeueAfter, primary, watches
-from kcm.objects import HorizontalPodAutoscaler, MeasuredPod
+from kcm.objects import HorizontalPodAutoscaler, MeasuredPod, ReplicaSet
 
 if TYPE_CHECKING:
     from kcm import Cache, Context, Key, Result
@@ -35,8 +36,8 @@ class Seen(NamedTuple):
     hpa: HorizontalPodAutoscaler | None
 
 
-def _nobody(pod: MeasuredPod) -> Iterable[Key]:
-    """Pods are looked at once per period, not listened to."""
+def _nobody(other: MeasuredPod | ReplicaSet) -> Iterable[Key]:
+    """Pods and who owns them are looked at once per period, not listened to."""
     return ()
 
 
@@ -52,6 +53,7 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
     watches = (
         primary(HorizontalPodAutoscaler),
         watches(MeasuredPod, to=_nobody, indexes={BY_LABEL: label_pairs}),
+        watches(ReplicaSet, to=_nobody),
     )
     settings_type = Settings
     # Each waits for its target's scale and its metrics most of the time.
@@ -61,9 +63,10 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
         own = settings or Settings()
+        default_wishes(own)
         fetcher = Fetcher(own.metrics_timeout)
         self._services = Services(own, fetcher, Targets(fetcher, own.metrics_timeout), Selectors())
-        self._pacing = Pacing(own.sync_period, react_at_once=own.react_at_once)
+        self._pacing = Pacing(own.sync_period)
         self._memories: dict[Key, Memory] = {}
         self._instruments: Instruments | None = None
 
@@ -77,12 +80,13 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
             self._forget(ctx.key, instruments)
             return Done()
         clock = asyncio.get_running_loop().time
-        if (wait := self._pacing.wait(hpa, clock())) > 0:
+        wishes = wishes_of(hpa.metadata.annotations, self._services.settings)
+        if (wait := self._pacing.wait(hpa, clock(), at_once=wishes.react_at_once)) > 0:
             return RequeueAfter(wait)
         begun = clock()
         self._pacing.taken(hpa, begun)
         memory = self._memories.get(ctx.key) or remembered(hpa)
-        evaluation = await evaluation_of(ctx, hpa, memory, self._services)
+        evaluation = await evaluation_of(ctx, hpa, wishes, memory, self._services)
         self._memories[ctx.key] = evaluation.memory
         self._count(ctx.key, evaluation, instruments, clock() - begun)
         return RequeueAfter(max(0.001, self._pacing.wait(hpa, clock())))

@@ -33,6 +33,7 @@ from controllers.hpa.memory import Memory
 from controllers.hpa.ratios import Tolerance
 from controllers.hpa.settings import Settings
 from controllers.hpa.values import BadValue, thousandths
+from controllers.hpa.wishes import Fallback
 from kcm.objects.autoscalers import AutoscalerSpec, MetricStatus, ScalingRules
 
 ABLE_TEXT = {
@@ -49,6 +50,7 @@ RANGE_TEXT = {
 }
 ABOVE_TARGET = "{} above target"
 BELOW_TARGET = "all metrics below target"
+FALLBACK = "fallback, since metrics cannot be read"
 ABOVE_BOUND = "current number of replicas above maxReplicas"
 BELOW_BOUND = "current number of replicas below minReplicas"
 
@@ -117,6 +119,12 @@ def unmeasured(
     return Verdict(bounds.least, conditions, memory, None, BELOW_BOUND)
 
 
+def paused(conditions: Conditions, memory: Memory, now: datetime) -> Verdict:
+    """Return the verdict of an autoscaler that is to do nothing (reference: hpa 15)."""
+    text = "the autoscaler is paused by annotation or configuration"
+    return Verdict(None, put(conditions, ACTIVE, False, "Paused", text, now), memory)
+
+
 def verdict(
     spec: AutoscalerSpec,
     bounds: Bounds,
@@ -144,19 +152,39 @@ def verdict(
         f"a replica count could be calculated from {best.metric}",
         now,
     )
-    limited, memory = _normalize(spec, bounds, best.replicas, situation, memory)
+    raw = best.replicas
+    if situation.smoothing:
+        raw, memory = memory.smoothed(raw, now, situation.smoothing)
+    limited, memory = _normalize(spec, bounds, raw, situation, memory)
     conditions = put(conditions, ABLE, True, limited.able, ABLE_TEXT[limited.able], now)
     conditions = put(conditions, LIMITED, limited.limited, limited.range, RANGE_TEXT[limited.range], now)
     desired = limited.desired
     if current == 0 and bounds.least != 0:
         desired = max(desired, bounds.least)
     cause = ""
-    if desired > current and best.replicas > current:
+    if desired > current and raw > current:
         cause = ABOVE_TARGET.format(best.metric)
-    elif desired < current and best.replicas < current:
+    elif desired < current and raw < current:
         cause = BELOW_TARGET
     failed = failures[0] if failures else None
     return Verdict(desired, conditions, memory, shown, cause, failures, failed)
+
+
+def fall_back(
+    found: Verdict, fallback: Fallback | None, bounds: Bounds, current: int, now: datetime
+) -> Verdict:
+    """Return the verdict with at least the fallback's replicas, if metrics failed for that long (hpa 15).
+
+    It only ever adds: a metric that cannot be read must not shrink anything.
+    """
+    if found.failed is None or found.desired is not None:
+        return found._replace(memory=found.memory._replace(failing_since=None))
+    since = found.memory.failing_since or now
+    found = found._replace(memory=found.memory._replace(failing_since=since))
+    if fallback is None or now - since < fallback.after:
+        return found
+    replicas = min(fallback.replicas, bounds.most)
+    return found._replace(desired=replicas, cause=FALLBACK) if replicas > current else found
 
 
 def tolerance_of(spec: AutoscalerSpec, settings: Settings) -> Tolerance:

@@ -8,7 +8,7 @@ the reason that the status and the event carry. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from controllers.hpa.grouping import Groups, Unmeasurable, group, ready_condition, requests_of
@@ -33,7 +33,11 @@ Measured = Mapping[str, Sample] | int | Unmeasurable
 
 
 class Situation(NamedTuple):
-    """What a metric is compared with. `current` is the scale's spec, `status_replicas` its status."""
+    """What a metric is compared with.
+
+    `current` is the scale's spec, `status_replicas` its status. `smoothing`: the time over which
+    proposals are averaged, for all metrics together.
+    """
 
     pods: Sequence[MeasuredPod]
     current: int
@@ -41,6 +45,7 @@ class Situation(NamedTuple):
     tolerance: Tolerance
     now: datetime
     settings: Settings
+    smoothing: timedelta = timedelta(0)
 
 
 class Proposal(NamedTuple):

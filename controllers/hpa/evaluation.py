@@ -8,6 +8,7 @@ of the scale that was read. Decides nothing itself: see `decide`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,21 +18,25 @@ from controllers.hpa.decide import (
     Verdict,
     at_zero,
     bounds_of,
+    fall_back,
     outlook,
+    paused,
     tolerance_of,
     unmeasured,
     verdict,
 )
-from controllers.hpa.evaluate import INVALID_SOURCE, Failure, Situation
+from controllers.hpa.evaluate import INVALID_SOURCE, Failure, Measured, Situation
 from controllers.hpa.fetching import Fetcher
 from controllers.hpa.limits import Bounds, longest_period
 from controllers.hpa.measure import measure
 from controllers.hpa.memory import Memory
-from controllers.hpa.selectors import Selectors, pods_of
+from controllers.hpa.schedules import scheduled
+from controllers.hpa.selectors import Selectors, owned_by, pods_of
 from controllers.hpa.settings import Settings
 from controllers.hpa.status import new_status, status_plan
 from controllers.hpa.targets import Found, Targets, Unreachable, told
 from controllers.hpa.values import BadValue
+from controllers.hpa.wishes import Wishes
 from kcm import Plan, Target
 from kcm.objects import Condition, HorizontalPodAutoscaler, Key, Selector
 from kcm.objects.autoscalers import AutoscalerStatus, MeasuredPod
@@ -71,10 +76,13 @@ class BadSelector(Exception):
 
 
 async def evaluation_of(
-    ctx: Context, hpa: HorizontalPodAutoscaler, memory: Memory, services: Services
+    ctx: Context, hpa: HorizontalPodAutoscaler, wishes: Wishes, memory: Memory, services: Services
 ) -> Evaluation:
     """Evaluate one autoscaler now."""
     now = ctx.now()
+    if wishes.problems != memory.told:
+        await _warn(ctx, hpa, tuple(Failure("InvalidAnnotation", text) for text in wishes.problems))
+        memory = memory._replace(told=wishes.problems)
     try:
         scale = await services.targets.scale(ctx, ctx.key, hpa.spec.scale_target_ref)
     except Unreachable as error:
@@ -82,13 +90,18 @@ async def evaluation_of(
     text = "the scale of the target was read"
     conditions = put(hpa.status.conditions, ABLE, True, "SucceededGetScale", text, now)
     memory = memory.seeded(scale.replicas, now)
-    bounds = bounds_of(hpa.spec)
+    bounds = scheduled(wishes.schedule, bounds_of(hpa.spec), now)
     view = outlook(hpa.spec, bounds, conditions, scale.replicas, services.settings)
-    if view is Outlook.MEASURE:
-        found = await _measured(ctx, hpa, bounds, scale, conditions, memory, services)
+    if wishes.paused:
+        found = paused(conditions, memory, now)
+    elif view is Outlook.MEASURE:
+        found = await _measured(ctx, hpa, wishes, bounds, scale, conditions, memory, services)
+        found = fall_back(found, wishes.fallback, bounds, scale.replicas, now)
     else:
         found = unmeasured(view, bounds, conditions, memory, services.settings, now)
     await _warn(ctx, hpa, found.warnings)
+    if wishes.dry_run:
+        return await _tell(ctx, hpa, scale, found)
     return await _carry_out(ctx, hpa, bounds, scale, found, services.settings)
 
 
@@ -115,6 +128,7 @@ async def _without_scale(
 async def _measured(
     ctx: Context,
     hpa: HorizontalPodAutoscaler,
+    wishes: Wishes,
     bounds: Bounds,
     scale: Found,
     conditions: Conditions,
@@ -139,7 +153,13 @@ async def _measured(
         scale.selector,
         settings.sync_period * SHARED_FOR,
     )
-    situation = Situation(pods, scale.replicas, scale.reported, tolerance, now, settings)
+    reported = scale.reported
+    if wishes.owned_only:
+        pods = owned_by(ctx.cache, pods, scale.uid)
+        found = [_only(samples, pods) for samples in found]
+        # What a rolling update adds is not to count here either.
+        reported = scale.replicas
+    situation = Situation(pods, scale.replicas, reported, tolerance, now, settings, wishes.smoothing)
     return verdict(hpa.spec, bounds, conditions, found, situation, memory)
 
 
@@ -161,6 +181,28 @@ def _pods(ctx: Context, scale: Found, selectors: Selectors) -> tuple[MeasuredPod
         text = f"pods by selector {scale.selector} are controlled by several autoscalers: {names}"
         raise BadSelector("AmbiguousSelector", "AmbiguousSelector", text[:1000])
     return pods
+
+
+def _only(found: Measured, pods: tuple[MeasuredPod, ...]) -> Measured:
+    """Return the samples of these pods, and what is no samples as it is."""
+    if not isinstance(found, Mapping):
+        return found
+    names = {pod.metadata.name for pod in pods}
+    return {name: sample for name, sample in found.items() if name in names}
+
+
+async def _tell(ctx: Context, hpa: HorizontalPodAutoscaler, scale: Found, found: Verdict) -> Evaluation:
+    """Say what would be done, in status and, when it is another thing than before, by an event."""
+    now, current, conditions = ctx.now(), scale.replicas, found.conditions
+    if found.desired is not None and found.desired != current:
+        text = f"would scale {current} → {found.desired}"
+        told_before = any(each.type == ABLE and each.message == text for each in hpa.status.conditions)
+        conditions = put(conditions, ABLE, True, "DryRun", text, now)
+        if not told_before:
+            await ctx.apply(Plan.emit(hpa, "Normal", "DryRun", f"{text}; reason: {found.cause}"))
+    new = new_status(hpa, conditions, current=current, desired=current, metrics=found.metrics)
+    await _write(ctx, hpa, new, found.memory)
+    return Evaluation(found.memory, None, "none", "internal" if found.warnings else "none")
 
 
 async def _carry_out(

@@ -8,6 +8,7 @@ outlive a fail-over. Pure.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import floor
 from typing import NamedTuple
 
 # Windows are at most an hour; so many evaluations fit into none.
@@ -29,11 +30,18 @@ class Rescale(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What one autoscaler remembers; `recommendations` None: not evaluated since the start."""
+    """What one autoscaler remembers; `recommendations` None: not evaluated since the start.
+
+    `raws` are proposals before smoothing; `failing_since` is when metrics began to fail; `told` is
+    what was last complained about.
+    """
 
     recommendations: tuple[Recommendation, ...] | None = None
     ups: tuple[Rescale, ...] = ()
     downs: tuple[Rescale, ...] = ()
+    raws: tuple[Recommendation, ...] = ()
+    failing_since: datetime | None = None
+    told: tuple[str, ...] = ()
 
     def seeded(self, current: int, now: datetime) -> Memory:
         """Return a memory that begins with the present size: a start never scales down at once."""
@@ -45,6 +53,12 @@ class Memory(NamedTuple):
         """Remember a proposal; those that no window reaches any more are forgotten."""
         kept = (each for each in self.recommendations or () if each.at >= expired_before)
         return self._replace(recommendations=(*kept, Recommendation(raw, now))[-_MOST:])
+
+    def smoothed(self, raw: int, now: datetime, window: timedelta) -> tuple[int, Memory]:
+        """Return the mean of the window's proposals, rounded to the nearest, and remember this one."""
+        kept = (*(each for each in self.raws if each.at > now - window), Recommendation(raw, now))[-_MOST:]
+        mean = sum(each.replicas for each in kept) / len(kept)
+        return floor(mean + 0.5), self._replace(raws=kept)
 
     def rescaled(self, before: int, after: int, now: datetime, longest: timedelta) -> Memory:
         """Remember a rescale; `longest` is the longest period of its direction's policies."""

@@ -24,18 +24,20 @@ class _Turn(NamedTuple):
 class Pacing:
     """The turns of all autoscalers of this process."""
 
-    def __init__(self, period: float, *, react_at_once: bool) -> None:
+    def __init__(self, period: float) -> None:
         self._period = period
-        self._react_at_once = react_at_once
         self._turns: dict[Key, _Turn] = {}
 
-    def wait(self, hpa: HorizontalPodAutoscaler, now: float) -> float:
-        """Return in how many seconds an autoscaler is due; not above 0: now."""
+    def wait(self, hpa: HorizontalPodAutoscaler, now: float, *, at_once: bool = False) -> float:
+        """Return in how many seconds an autoscaler is due; not above 0: now.
+
+        `at_once`: as soon as it is new or was edited.
+        """
         turn = self._turns.get(hpa.key)
         if turn is None or turn.uid != hpa.metadata.uid:
-            due = now if self._react_at_once else now + self._period * _share(hpa.metadata.uid)
+            due = now if at_once else now + self._period * _share(hpa.metadata.uid)
             turn = self._turns[hpa.key] = _Turn(hpa.metadata.uid, hpa.spec, due)
-        elif self._react_at_once and turn.spec != hpa.spec:
+        elif at_once and turn.spec != hpa.spec:
             turn = self._turns[hpa.key] = turn._replace(spec=hpa.spec, due=now)
         return turn.due - now
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from kcm.objects import Key, Selector
+from kcm.objects import Key, ReplicaSet, Selector, controller_of
 from kcm.objects.autoscalers import MeasuredPod
 
 if TYPE_CHECKING:
@@ -38,6 +38,23 @@ def pods_of(cache: Cache, namespace: str, selector: Selector) -> tuple[MeasuredP
     else:
         matching = list(cache.list(MeasuredPod, namespace, selector))
     return tuple(sorted(matching, key=lambda pod: pod.metadata.name))
+
+
+def owned_by(cache: Cache, pods: Iterable[MeasuredPod], uid: str) -> tuple[MeasuredPod, ...]:
+    """Return the pods that an object owns, itself or through a replica set."""
+    return tuple(pod for pod in pods if _owner(cache, pod) == uid)
+
+
+def _owner(cache: Cache, pod: MeasuredPod) -> str:
+    """Return the uid of the workload that a pod belongs to, "" for none."""
+    controller = controller_of(pod.metadata)
+    if controller is None:
+        return ""
+    replica_set = cache.get(ReplicaSet, Key(pod.metadata.namespace, controller.name))
+    if replica_set is None or replica_set.metadata.uid != controller.uid:
+        return controller.uid
+    above = controller_of(replica_set.metadata)
+    return controller.uid if above is None else above.uid
 
 
 class Selectors:

@@ -34,8 +34,28 @@ class Settings(Spec, frozen=True, forbid_unknown_fields=True):
     scale_to_zero: bool = False
     """Let autoscalers with object or external metrics go down to no replicas, and come back."""
 
-    react_at_once: bool = False
-    """Evaluate an autoscaler as soon as it is created or edited, not one period later."""
-
     metrics_timeout: Annotated[float, Meta(ge=0.5, le=60)] = 10.0
     """Longest time to wait for one answer of a metrics API."""
+
+    # What follows holds for every autoscaler that has no annotation of its own (autoscaling.kcm.dev/…).
+
+    paused: bool = False
+    """Measure and rescale nothing."""
+
+    dry_run: bool = False
+    """Decide and tell, but rescale nothing."""
+
+    fallback: Annotated[str, Meta(max_length=64)] = ""
+    """At least so many replicas once a metric could not be read for so long: "6 after 3m"."""
+
+    schedule: Annotated[str, Meta(max_length=4096)] = ""
+    """Bounds by time of day: "0 8 * * 1-5 for 12h in Europe/Berlin: min=5 max=50"; several with ";"."""
+
+    smoothing: Annotated[str, Meta(max_length=16)] = ""
+    """Take the mean of the recommendations of so long: "60s"."""
+
+    owned_only: bool = False
+    """Count only pods that the target owns, not all that its selector finds."""
+
+    react_at_once: bool = False
+    """Evaluate an autoscaler as soon as it is created or edited, not up to a period later."""
