@@ -16,7 +16,7 @@ from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
 from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import ApiFailure, Json
-from kcm.sandbox.api.records import Record
+from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.views import from_stored
 from kcm.sandbox.schema.apply import (
     NOBODY,
@@ -80,29 +80,24 @@ class Ownership:
 
         `given` are the managedFields of the body. A subresource cannot change others' entries.
         """
-        if isinstance(given, Managed) and given is not record.managed:
-            return given
         present = record.managed
         if call.subresource in _UNTRACKED:
             return present
-        if given is not None and not call.subresource and not isinstance(given, Managed):
+        if given is not None and not call.subresource and encode(given) != present.encoded:
             present = NOBODY if resets(given) else _read(given, present)
         return track_update(present, old, new, self._writing(call)) if present else NOBODY
 
-    def apply(self, call: Call, record: Record | None, config: Json, *, force: bool) -> Json:
-        """Return what applying `config` makes of the object (None: it is new), its entries in place.
+    def apply(self, call: Call, record: Record | None, config: Json, *, force: bool) -> tuple[Json, Managed]:
+        """Return what applying `config` makes of the object (None: it is new), and its entries.
 
         409 names every conflict. `config` was checked to be an object of the resource.
         """
         live = record.copy() if record is not None else {}
         present = record.managed if record is not None else NOBODY
         try:
-            merged, entries = apply(
-                present, from_stored(call.resource, live), config, self._writing(call), force=force
-            )
+            return apply(present, from_stored(call.resource, live), config, self._writing(call), force=force)
         except ApplyConflict as conflict:
             raise _conflict(conflict.conflicts) from None
-        return {**merged, "metadata": {**merged["metadata"], "managedFields": entries}}
 
     def _writing(self, call: Call) -> Writing:
         resource = call.resource
@@ -207,10 +202,3 @@ def _shown(entry: Entry) -> str:
     if entry.subresource:
         text += f' with subresource "{entry.subresource}"'
     return f"{text} using {entry.api_version}" if entry.operation == UPDATE else text
-
-
-def show_owners(document: Json) -> None:
-    """Give a document that a patch may look into its managedFields as JSON."""
-    entries = document["metadata"].get("managedFields")
-    if isinstance(entries, Managed):
-        document["metadata"]["managedFields"] = entries.decoded()

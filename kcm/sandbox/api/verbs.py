@@ -25,11 +25,12 @@ from kcm.sandbox.api.errors import (
     not_implemented,
     unknown_route,
 )
-from kcm.sandbox.api.lists import Page, list_page
+from kcm.sandbox.api.lists import BadVersion, Page, list_page, parse_version, reach
 from kcm.sandbox.api.negotiation import (
     APPLY_PATCH,
     YAML,
     Wanted,
+    check_watchable,
     parse_accept,
     read_body,
     read_strictly,
@@ -42,7 +43,7 @@ from kcm.sandbox.api.selection import Selection, parse_selection
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.subresources import Subresources, scale_of
 from kcm.sandbox.api.tokens import TokenIssuer
-from kcm.sandbox.api.watches import SHORTEST_DEFAULT, Watch, check_future, read_watch_options
+from kcm.sandbox.api.watches import SHORTEST_DEFAULT, Watch, read_watch_options
 from kcm.sandbox.api.writes import Change, Writer
 from kcm.sandbox.schema.resources import subresource as find_subresource
 from kcm.serving.http import Request, Response
@@ -85,6 +86,7 @@ class Verbs:
             raise method_not_allowed()
         match call.verb:
             case "get":
+                await self._wait_for_version(call)
                 return self._get(call, request)
             case "list":
                 return await self._list(call, request)
@@ -104,6 +106,14 @@ class Verbs:
     def _get(self, call: Call, request: Request) -> Response:
         return self._show(call, request, self._writer.find(call))
 
+    async def _wait_for_version(self, call: Call) -> None:
+        """A GET may demand an object that is not older than a version."""
+        if asked := call.options.get("resourceVersion"):
+            try:
+                await reach(self._store, parse_version(asked))
+            except BadVersion as problem:
+                raise ApiFailure(500, "", str(problem)) from None
+
     async def _list(self, call: Call, request: Request) -> Response:
         page = await list_page(
             self._store, self._writer.collection(call.resource), call, self._selection(call)
@@ -113,9 +123,8 @@ class Verbs:
     async def _watch(self, call: Call, request: Request) -> Response:
         options = read_watch_options(call, SHORTEST_DEFAULT * self._rng.uniform(1.0, 2.0))
         selection = self._selection(call)
-        if options.version is None:
-            await check_future(self._store, call)
         renderer = self._renderer(call, request, rendering.ITEM_SHAPES)
+        check_watchable(parse_accept(request.headers.get("accept", ""), rendering.ITEM_SHAPES))
         watch = Watch(self._store, self._writer.collection(call.resource), selection, renderer, options)
         return Response(200, watch.lines(), headers=_NO_CACHE)
 
@@ -135,7 +144,9 @@ class Verbs:
             return self._show(call, request, record, 201 if new else 200)
         patch = self._read_patch(call, request)
         try:
-            return self._show(call, request, self._writer.replace(call, patch.change))
+            return self._show(
+                call, request, self._writer.replace(call, patch.change, shows_owners=patch.shows_owners)
+            )
         except Undecodable as failure:
             raise patch.refusal(failure) from None
 

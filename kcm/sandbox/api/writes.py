@@ -148,26 +148,34 @@ class Writer:
         check_configuration(call.resource, config)
         record = self.collection(call.resource).records.get(f"{call.namespace}/{call.name}")
         if record is not None:
-            return self.replace(call, lambda _: self._owners.apply(call, record, config, force=force)), False
+            merged, owners = self._owners.apply(call, record, config, force=force)
+            return self.replace(call, lambda _: merged, owners=owners), False
         if call.subresource:
             raise not_found(call.resource, call.name)
         self._admission.grants.check_creates(call)
-        obj = self._owners.apply(call, None, config, force=force)
+        obj, owners = self._owners.apply(call, None, config, force=force)
         if obj["metadata"].get("name") != call.name:
             raise _wrong_name(call, obj)
-        return self.create(call, obj, obj["metadata"].pop("managedFields")), True
+        return self.create(call, obj, owners), True
 
-    def replace(self, call: Call, change: Change) -> Record:
-        """Store what `change` makes of the present object (given as a copy)."""
+    def replace(
+        self, call: Call, change: Change, *, owners: Managed | None = None, shows_owners: bool = False
+    ) -> Record:
+        """Store what `change` makes of the present object (given as a copy, without managedFields).
+
+        `owners` are its managedFields after the change where they are known already;
+        `shows_owners` is for a change that looks into them.
+        """
         resource, collection = call.resource, self.collection(call.resource)
         record = self.find(call)
         old = from_stored(resource, record.copy())
         # Defaults write into what a patch left alone, so only a status write may share parts with `old`.
         document = old if call.subresource == "status" else from_stored(resource, record.copy())
-        document["metadata"]["managedFields"] = record.managed
+        if shows_owners:
+            document["metadata"]["managedFields"] = record.managed.decoded()
         new = rules.check_shape(resource, change(document))
         given = new["metadata"].pop("managedFields", None)
-        document["metadata"].pop("managedFields", None)
+        old["metadata"].pop("managedFields", None)
         _check_identity(resource, call, new, record)
         if resource.custom is not None:
             call.warnings += check_fields(resource, new, call.validation, call.duplicates)
@@ -194,10 +202,11 @@ class Writer:
             rules.count_generation(resource, new, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         same = new == old
-        if same and (given is None or given is record.managed):
+        if same and given is None and owners is None:
             return record
         stored = to_stored(resource, new)
-        owners = self._owners.updated(call, record, to_stored(resource, old), stored, given)
+        if owners is None:
+            owners = self._owners.updated(call, record, to_stored(resource, old), stored, given)
         if same and owners.same_sets(record.managed):
             return record
         stored["metadata"]["managedFields"] = owners
