@@ -15,7 +15,7 @@ from kcm.base.timestamps import format_time, parse_time
 from kcm.sandbox.api import rules
 from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.calls import Call, DeleteOptions
-from kcm.sandbox.api.errors import Json, conflict, named
+from kcm.sandbox.api.errors import ApiFailure, Json, named
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.views import raw, storage_group
@@ -52,9 +52,10 @@ class Deleter:
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
         held = bool(metadata.get("finalizers")) or metadata["deletionGracePeriodSeconds"] > 0
         if resource.nature == "Namespace":
+            del metadata["deletionGracePeriodSeconds"]
             held = held or bool((obj.get("spec") or {}).get("finalizers"))
         collection = self._store.collection(storage_group(resource), resource.plural)
-        if not held:
+        if not held and resource.nature != "Pod":
             return self._remove(call, collection, record), True
         if _marks(metadata) == before:
             return record, False
@@ -62,7 +63,11 @@ class Deleter:
             metadata["generation"] += 1
         if call.dry_run:
             return self._store.draft(collection, obj, record), False
-        return self._store.put(collection, obj, record, call.cause), False
+        marked = self._store.put(collection, obj, record, call.cause)
+        if held:
+            return marked, False
+        # A pod that nothing holds is seen ending before it is seen gone.
+        return self._remove(call, collection, marked), True
 
     def _remove(self, call: Call, collection: Collection, record: Record) -> Record:
         if call.dry_run:
@@ -104,14 +109,20 @@ def _marks(metadata: Json) -> tuple[object, object, tuple[str, ...]]:
 
 def _check_preconditions(resource: ResourceInfo, record: Record, options: DeleteOptions) -> None:
     if options.uid and options.uid != record.uid:
-        why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {record.uid}"
-        raise conflict(resource, record.name, why)
+        why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({record.uid})."
+        raise _refused(resource, record, f"{why} The object might have been deleted and then recreated")
     if options.resource_version and options.resource_version != str(record.version):
-        why = (
-            f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-            f"ResourceVersion in object meta: {record.version}"
-        )
-        raise conflict(resource, record.name, why)
+        why = f"the ResourceVersion in the precondition ({options.resource_version}) does not match "
+        why += f"the ResourceVersion in record ({record.version})."
+        raise _refused(resource, record, f"{why} The object might have been modified")
+
+
+def _refused(resource: ResourceInfo, record: Record, why: str) -> ApiFailure:
+    """Return the conflict of a precondition: here the server names the kind, not the resource."""
+    qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = {**named(resource, record.name), "kind": resource.kind}
+    message = f'Operation cannot be fulfilled on {qualified} "{record.name}": {why}'
+    return ApiFailure(409, "Conflict", message, details=details)
 
 
 def _set_propagation(metadata: Json, policy: str) -> None:
@@ -145,4 +156,5 @@ def _grace(resource: ResourceInfo, obj: Json, options: DeleteOptions) -> int:
         pending: int = obj["metadata"].get("deletionGracePeriodSeconds") or 0
         return pending
     grace: int = obj["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE)
-    return grace
+    # A negative grace means the shortest one that still is one.
+    return grace if grace >= 0 else 1

@@ -7,6 +7,7 @@ server sends, because clients decide on them. Owns no state.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from kcm.base.errors import KcmError
 from kcm.sandbox.schema.resources import ResourceInfo
 
 Json = dict[str, Any]
+
+_LONGEST_SHOWN = 1024
 
 
 class ApiFailure(KcmError):
@@ -28,6 +31,7 @@ class ApiFailure(KcmError):
         details: Json | None = None,
         retry_after: int | None = None,
         continue_token: str = "",
+        plain: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -36,24 +40,37 @@ class ApiFailure(KcmError):
         self.details = details
         self.retry_after = retry_after
         self.continue_token = continue_token
+        self.plain = plain
 
     def status(self) -> Json:
         """Return the Status object."""
-        details = dict(self.details) if self.details else {}
+        details = self.details
         if self.retry_after is not None:
-            details["retryAfterSeconds"] = self.retry_after
+            details = {**(details or {}), "retryAfterSeconds": self.retry_after}
         status: Json = {
             "kind": "Status",
             "apiVersion": "v1",
             "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         }
-        if details:
+        # An error of the server's own making, passed on as it came, has no reason.
+        if self.reason:
+            status["reason"] = self.reason
+        if details is not None:
             status["details"] = details
         status["code"] = self.code
         return status
+
+
+class Undecodable(ApiFailure):
+    """A document that its kind cannot hold: 400, unless whoever made the document words it otherwise."""
+
+    def __init__(self, resource: ResourceInfo, kind: str, version: str, problem: str) -> None:
+        """`kind` and `version` are those that the document gives; `problem` is the decoder's complaint."""
+        self.problem = problem
+        message = f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}'
+        super().__init__(400, "BadRequest", message)
 
 
 def named(resource: ResourceInfo, name: str = "") -> Json:
@@ -69,6 +86,11 @@ def bad_request(message: str) -> ApiFailure:
     return ApiFailure(400, "BadRequest", message)
 
 
+def nothing_here() -> ApiFailure:
+    """No group, no document: the server answers in plain text."""
+    return ApiFailure(404, "", "404 page not found\n", plain=True)
+
+
 def unknown_route() -> ApiFailure:
     return ApiFailure(404, "NotFound", "the server could not find the requested resource", details={})
 
@@ -79,9 +101,29 @@ def not_found(resource: ResourceInfo, name: str) -> ApiFailure:
     )
 
 
-def method_not_allowed(verb: str, resource: ResourceInfo) -> ApiFailure:
-    message = f'{verb} is not supported on resources of kind "{resource.qualified}"'
-    return ApiFailure(405, "MethodNotAllowed", message, details=named(resource))
+def method_not_allowed() -> ApiFailure:
+    message = "the server does not allow this method on the requested resource"
+    return ApiFailure(405, "MethodNotAllowed", message, details={})
+
+
+def rejected() -> ApiFailure:
+    """A JSON patch that does not apply: the server does not say why."""
+    return ApiFailure(
+        422, "Invalid", "the server rejected our request due to an error in our request", details={}
+    )
+
+
+def unparsable_number(text: str, parser: str = "ParseInt") -> str:
+    """Return what the server says of an option that must be a number."""
+    shown = go_quote(text)
+    plain = text.removeprefix("-").removeprefix("+") if parser == "ParseInt" else text
+    why = "value out of range" if plain.isascii() and plain.isdigit() else "invalid syntax"
+    return f"strconv.{parser}: parsing {shown}: {why}"
+
+
+def go_quote(text: str) -> str:
+    """Return text in double quotes, as the server's messages show values."""
+    return json.dumps(text[:_LONGEST_SHOWN], ensure_ascii=False)
 
 
 def already_exists(resource: ResourceInfo, name: str, *, deleting: bool = False) -> ApiFailure:
@@ -117,25 +159,38 @@ def forbidden(resource: ResourceInfo, name: str, why: str, *, causes: Sequence[J
 
 def invalid(resource: ResourceInfo, name: str, causes: Sequence[Json]) -> ApiFailure:
     """Refuse an object for its fields. Each cause has reason, message and field."""
-    texts = [f"{cause['field']}: {cause['message']}" for cause in causes]
-    body = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details: Json = {"name": name} if name else {}
     if resource.group:
         details["group"] = resource.group
     details |= {"kind": resource.kind, "causes": list(causes)}
-    return ApiFailure(422, "Invalid", f'{qualified} "{name}" is invalid: {body}', details=details)
+    return ApiFailure(422, "Invalid", f'{qualified} "{name}" is invalid: {_listed(causes)}', details=details)
 
 
-def invalid_option(kind: str, field: str, message: str, reason: str = "FieldValueForbidden") -> ApiFailure:
+def patch_refused(*causes: Json) -> ApiFailure:
+    """Refuse what a patch made of an object: neither kind nor name are told."""
+    return ApiFailure(422, "Invalid", f' "" is invalid: {_listed(causes)}', details={"causes": list(causes)})
+
+
+def cause(field: str, message: str, reason: str = "FieldValueForbidden") -> Json:
+    """Return one complaint about one field; its message begins as the reason demands."""
+    return {"reason": reason, "message": message, "field": field}
+
+
+def invalid_option(kind: str, *causes: Json) -> ApiFailure:
     """Refuse the options of a request (ListOptions and the like)."""
-    cause = {"reason": reason, "message": message, "field": field}
     return ApiFailure(
         422,
         "Invalid",
-        f"{kind} is invalid: {field}: {message}",
-        details={"group": "meta.k8s.io", "kind": kind, "causes": [cause]},
+        f'{kind}.meta.k8s.io "" is invalid: {_listed(causes)}',
+        details={"group": "meta.k8s.io", "kind": kind, "causes": list(causes)},
     )
+
+
+def _listed(causes: Sequence[Json]) -> str:
+    """Return complaints as text; what is said twice is shown once."""
+    texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in causes))
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 def expired(message: str, continue_token: str = "") -> ApiFailure:
@@ -162,7 +217,18 @@ def unsupported_media(accepted: Sequence[str], why: str = "") -> ApiFailure:
     return ApiFailure(415, "UnsupportedMediaType", f"{message} ({why})" if why else message)
 
 
+def unsupported_patch() -> ApiFailure:
+    return ApiFailure(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+
+
 def not_acceptable(accepted: Sequence[str]) -> ApiFailure:
+    """No clause of Accept can be served in the shape that it asks for."""
     return ApiFailure(
         406, "NotAcceptable", "only the following media types are accepted: " + ", ".join(accepted)
     )
+
+
+def nothing_acceptable(available: Sequence[str]) -> ApiFailure:
+    """No clause of Accept names a media type that is served at all."""
+    message = "406: Not Acceptable\n\nAvailable representations: " + ", ".join(available)
+    return ApiFailure(406, "NotAcceptable", message, details={})

@@ -15,13 +15,32 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kcm.base.errors import KcmError
 from kcm.sandbox.api.calls import Call
-from kcm.sandbox.api.errors import ApiFailure, bad_request, expired, invalid_option, version_too_large
-from kcm.sandbox.api.records import Record, decode, encode
+from kcm.sandbox.api.decoding import MalformedJson, read_json
+from kcm.sandbox.api.errors import (
+    ApiFailure,
+    Json,
+    bad_request,
+    cause,
+    expired,
+    go_quote,
+    invalid_option,
+    unparsable_number,
+    version_too_large,
+)
+from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.selection import Selection
 from kcm.sandbox.api.store import Collection, Store
 
 FUTURE_WAIT = 3.0
+_VERSIONS = 2**64
+_MATCHES = '"Exact", "NotOlderThan", ""'
+_TOKEN_VERSION = "meta.k8s.io/v1"
+_AFTER = "\0"
+# A version that means: whatever is latest.
+_INCONSISTENT = -1
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _COMPACTED = "The resourceVersion for the provided list is too old."
 _CONTINUE_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a "
@@ -43,19 +62,32 @@ class Page:
 
 
 class _Token(msgspec.Struct, frozen=True):
-    """`rv` 0 means: whatever is latest. The page starts after `start`."""
+    """What a continue token says. The page begins behind `start`: a key, ended by a zero byte."""
 
-    rv: int
-    start: str
+    v: str = ""
+    rv: int = 0
+    start: str = ""
 
 
 def parse_version(text: str) -> int:
-    """Return a resourceVersion option as a number; 400 when it is none."""
+    """Return a resourceVersion option as a number, 0 when it is not given; `BadVersion` when it is none."""
     if not text:
         return 0
-    if len(text) > 20 or not text.isascii() or not text.isdigit():
-        raise bad_request(f'resourceVersion: Invalid value: "{text[:40]}": must be a decimal number')
+    if len(text) > 20 or not text.isascii() or not text.isdigit() or int(text) >= _VERSIONS:
+        raise BadVersion(
+            f"resourceVersion: Invalid value: {go_quote(text)}: {unparsable_number(text, 'ParseUint')}"
+        )
     return int(text)
+
+
+class BadVersion(KcmError):
+    """A resourceVersion that is no number, in the server's words: whether it is 400 or 500 depends."""
+
+
+async def reach(store: Store, asked: int) -> None:
+    """Wait until the store is at the version a reader has seen; ApiFailure 504 when it is late."""
+    if asked > store.version and not await store.reach(asked, FUTURE_WAIT):
+        raise version_too_large(asked, store.version)
 
 
 async def list_page(store: Store, collection: Collection, call: Call, selection: Selection) -> Page:
@@ -67,10 +99,12 @@ async def list_page(store: Store, collection: Collection, call: Call, selection:
     limit = max(0, call.number("limit"))
     if token_text:
         token = _read_token(token_text)
-        return _cut(_snapshot(store, collection, token, token_text), selection, limit)
-    asked = parse_version(version_text)
-    if asked > store.version and not await store.reach(asked, FUTURE_WAIT):
-        raise version_too_large(asked, store.version)
+        return _cut(_snapshot(store, collection, token, call.namespace), selection, limit)
+    try:
+        asked = parse_version(version_text)
+    except BadVersion as problem:
+        raise bad_request(f"invalid resource version: {problem}") from None
+    await reach(store, asked)
     if version_text == "0":
         limit = 0
     if asked and (match == "Exact" or (limit and not match)):
@@ -81,43 +115,43 @@ async def list_page(store: Store, collection: Collection, call: Call, selection:
 
 
 def _check_options(call: Call, version: str, match: str, token: str) -> None:
-    kind = "ListOptions"
-    if call.flag("sendInitialEvents"):
-        raise invalid_option(kind, "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list")
-    if match and token:
-        raise invalid_option(
-            kind, "resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden for continue"
-        )
-    if match and not version:
-        raise invalid_option(
-            kind,
-            "resourceVersionMatch",
-            "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise invalid_option(
-            kind, "resourceVersionMatch", f'Unsupported value: "{match}"', "FieldValueNotSupported"
-        )
-    if match == "Exact" and version == "0":
-        raise invalid_option(
-            kind,
-            "resourceVersionMatch",
-            'Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"',
-        )
+    problems: list[Json] = []
+    if match:
+        if not version:
+            problems.append(_unfit("is forbidden unless resourceVersion is provided"))
+        if token:
+            problems.append(_unfit("is forbidden when continue is provided"))
+        if match not in ("Exact", "NotOlderThan"):
+            message = f"Unsupported value: {go_quote(match)}: supported values: {_MATCHES}"
+            problems.append(cause("resourceVersionMatch", message, "FieldValueNotSupported"))
+        if match == "Exact" and version == "0":
+            problems.append(_unfit('"exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in call.options:
+        message = "Forbidden: sendInitialEvents is forbidden for list"
+        problems.append(cause("sendInitialEvents", message))
+    if problems:
+        raise invalid_option("ListOptions", *problems)
     if token and version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
 
 
+def _unfit(why: str) -> Json:
+    return cause("resourceVersionMatch", f"Forbidden: resourceVersionMatch {why}")
+
+
 def _snapshot(
-    store: Store, collection: Collection, token: _Token, text: str
+    store: Store, collection: Collection, token: _Token, namespace: str
 ) -> tuple[int, Sequence[Record], str]:
-    if token.rv == 0:
-        return store.version, collection.ordered(), token.start
+    start = f"{namespace}/{token.start}" if namespace or "/" not in token.start else token.start
+    start = start.removesuffix(_AFTER)
+    if token.rv == _INCONSISTENT:
+        return store.version, collection.ordered(), start
     if token.rv > store.version:
-        raise bad_request(f"continue key is not valid: {text[:80]}")
+        raise version_too_large(token.rv, store.version)
     if token.rv < collection.history.floor:
-        raise expired(_CONTINUE_EXPIRED, _write_token(_Token(0, token.start)))
-    return token.rv, collection.ordered_at(token.rv), token.start
+        fresh = _Token(v=token.v, rv=_INCONSISTENT, start=token.start)
+        raise expired(_CONTINUE_EXPIRED, _write_token(fresh))
+    return token.rv, collection.ordered_at(token.rv), start
 
 
 def _cut(snapshot: tuple[int, Sequence[Record], str], selection: Selection, limit: int) -> Page:
@@ -133,7 +167,8 @@ def _cut(snapshot: tuple[int, Sequence[Record], str], selection: Selection, limi
         if not selection.matches(records[index]):
             continue
         if len(taken) == limit:
-            token = _write_token(_Token(version, taken[-1].key))
+            last = taken[-1].name if selection.namespace else taken[-1].key.removeprefix("/")
+            token = _write_token(_Token(v=_TOKEN_VERSION, rv=version, start=last + _AFTER))
             return Page(taken, version, token, _remaining(records, index, selection))
         taken.append(records[index])
     return Page(taken, version)
@@ -152,9 +187,26 @@ def _write_token(token: _Token) -> str:
 
 
 def _read_token(text: str) -> _Token:
+    """Return what a token says; ApiFailure 400 for one that no server wrote."""
+    wrong = next((at for at, letter in enumerate(text) if letter not in _BASE64), None)
+    if wrong is not None or len(text) % 4 == 1:
+        at = len(text) - 1 if wrong is None else wrong
+        raise _bad_token(f"illegal base64 data at input byte {at}")
+    body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     try:
-        padded = text + "=" * (-len(text) % 4)
-        return msgspec.convert(decode(base64.urlsafe_b64decode(padded)), _Token)
-    except (ValueError, msgspec.MsgspecError):
-        failure: ApiFailure = bad_request(f"continue key is not valid: {text[:80]}")
-        raise failure from None
+        token = msgspec.convert(read_json(body), _Token)
+    except (MalformedJson, msgspec.ValidationError) as problem:
+        raise _bad_token(str(problem)) from None
+    if token.v != _TOKEN_VERSION:
+        raise _bad_token(f"server does not recognize this encoded version {token.v}")
+    if token.rv == 0:
+        raise _bad_token(f"incorrect encoded start resourceVersion (version {_TOKEN_VERSION})")
+    if not token.start:
+        raise _bad_token(f"encoded start key empty (version {_TOKEN_VERSION})")
+    if ".." in token.start.split("/"):
+        raise _bad_token(token.start)
+    return token
+
+
+def _bad_token(why: str) -> ApiFailure:
+    return bad_request(f"invalid continue token: continue key is not valid: {why}")

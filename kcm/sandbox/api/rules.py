@@ -96,7 +96,8 @@ def check_shape(resource: ResourceInfo, obj: Any) -> Json:
 def _another_kind(resource: ResourceInfo, kind: str, version: str) -> Undecodable:
     short = version.rpartition("/")[2]
     if resource.custom is not None:
-        problem = f"the API version in the data ({version}) does not match the expected API version ({resource.api_version})"
+        problem = f"the API version in the data ({version}) does not match the expected API version "
+        problem += f"({resource.api_version})"
     elif find_kind(version, kind) is None:
         problem = f'no kind "{kind}" is registered for version "{version}" in scheme {_SCHEME}'
     else:

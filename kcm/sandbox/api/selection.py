@@ -11,14 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kcm.objects.selectors import Selector
-from kcm.sandbox.api.errors import bad_request
+from kcm.sandbox.api.errors import bad_request, go_quote
+from kcm.sandbox.api.labels import BadSelector, parse_labels
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.schema.resources import ResourceInfo
 
 Test = Callable[[Record], bool]
 
-_TERM = re.compile(r"(?P<field>[^=!,]+)(?P<operator>==|!=|=)(?P<value>(?:[^,\\]|\\.)*)")
+_TERM = re.compile(r"(?P<field>[^=!,]*)(?P<operator>==|!=|=)(?P<value>(?:[^,\\]|\\.)*)")
+_ESCAPED = re.compile(r"\\([\\,=])")
+_WRONG_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:[^\\,=]|$))")
+_UNESCAPED = re.compile(r"(?<!\\)(?:\\\\)*=")
 
 # events.k8s.io names the same stored fields differently.
 _EVENT_FIELDS: Mapping[str, str] = {
@@ -62,13 +65,13 @@ def parse_selection(
     tests: list[Test] = []
     if labels:
         try:
-            selector = Selector.parse(labels)
-        except ValueError as error:
-            raise bad_request(f"unable to parse requirement: {error}") from None
+            selector = parse_labels(labels)
+        except BadSelector as problem:
+            raise bad_request(str(problem)) from None
         tests.append(lambda record: selector.matches(record.labels))
     name = ""
     for field, equal, value in _terms(fields):
-        if field == "metadata.name" and equal:
+        if field == "metadata.name" and equal and value and not name:
             name = value
         else:
             tests.append(_field_test(resource, stored_fields, field, equal, value))
@@ -81,9 +84,17 @@ def _terms(text: str) -> list[tuple[str, bool, str]]:
         found = _TERM.fullmatch(part)
         if found is None:
             raise bad_request(f"invalid selector: '{text[:200]}'; can't understand '{part[:80]}'")
-        value = re.sub(r"\\(.)", r"\1", found["value"])
-        terms.append((found["field"].strip(), found["operator"] != "!=", value.strip()))
+        terms.append((found["field"], found["operator"] != "!=", _plain(found["value"])))
     return terms
+
+
+def _plain(value: str) -> str:
+    """Return a value without its escapes; ApiFailure 400 for one that is wrongly escaped."""
+    if found := _WRONG_ESCAPE.search(value):
+        raise bad_request(f"invalid field selector: invalid escape sequence: {found[1]}")
+    if _UNESCAPED.search(value):
+        raise bad_request(f"invalid field selector: unescaped character in value: {ord('=')}")
+    return _ESCAPED.sub(r"\1", value)
 
 
 def _field_test(
@@ -97,9 +108,10 @@ def _field_test(
     if stored not in stored_fields and resource.custom is not None:
         raise bad_request(f"field label not supported: {field}")
     if stored not in stored_fields:
-        raise bad_request(
-            f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match label '
-            f'selector "", field selector "{field}={value}": field label not supported: {field}'
-        )
+        # A kind with fields of its own is asked by another part of the server, with other words.
+        if stored_fields or resource.custom is not None:
+            raise bad_request(f"field label not supported: {field}")
+        known = 'only "metadata.name", "metadata.namespace"'
+        raise bad_request(f"{go_quote(field)} is not a known field selector: {known}")
     index = stored_fields.index(stored)
     return lambda record: (record.fields[index] == value) is equal

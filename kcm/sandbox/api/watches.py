@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from kcm.sandbox.api.calls import Call
-from kcm.sandbox.api.errors import expired, invalid_option, version_too_large
+from kcm.sandbox.api.errors import ApiFailure, Json, cause, expired, go_quote, invalid_option
 from kcm.sandbox.api.history import DELETED, MODIFIED, Event, watch_line
-from kcm.sandbox.api.lists import FUTURE_WAIT, parse_version
+from kcm.sandbox.api.lists import BadVersion, parse_version, reach
 from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.rendering import Renderer
 from kcm.sandbox.api.selection import Selection
@@ -30,9 +30,9 @@ _BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How a watch begins and ends. `version` None: from now, after the present state."""
+    """How a watch begins and ends. `version` 0 without initial events means from now on."""
 
-    version: int | None
+    version: int
     initial_events: bool
     bookmarks: bool
     seconds: float
@@ -40,45 +40,40 @@ class WatchOptions:
 
 def read_watch_options(call: Call, default_seconds: float) -> WatchOptions:
     """Return the options of a watch; 422 for a combination that the real server refuses."""
-    match = call.options.get("resourceVersionMatch", "")
-    given = call.options.get("sendInitialEvents")
-    kind = "ListOptions"
-    if given is not None and match != "NotOlderThan":
-        raise invalid_option(
-            kind,
-            "resourceVersionMatch",
-            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    options = call.options
+    match, version = options.get("resourceVersionMatch", ""), options.get("resourceVersion", "")
+    given = options.get("sendInitialEvents")
+    # A watch from nowhere has always begun with the present state; now it also says where that ends.
+    legacy = given is None and not match and version in ("", "0")
+    problems: list[Json] = []
+    if given is None and not legacy and match:
+        problems.append(
+            _unfit("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
         )
-    if given is None and match:
-        raise invalid_option(
-            kind,
-            "resourceVersionMatch",
-            "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )
-    initial = call.flag("sendInitialEvents")
-    bookmarks = call.flag("allowWatchBookmarks")
-    if initial and not bookmarks:
-        raise invalid_option(
-            kind,
-            "allowWatchBookmarks",
-            "Forbidden: sendInitialEvents requires setting allowWatchBookmarks to true",
-        )
-    asked = parse_version(call.options.get("resourceVersion", ""))
-    from_now = initial or (given is None and asked == 0)
+    elif given is not None and match != "NotOlderThan":
+        problems.append(_unfit("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+        if match:
+            message = f'Unsupported value: {go_quote(match)}: supported values: "NotOlderThan"'
+            problems.append(cause("resourceVersionMatch", message, "FieldValueNotSupported"))
+    if (legacy or given is not None) and options.get("continue"):
+        problems.append(_unfit("resourceVersionMatch is forbidden when continue is provided"))
+    if problems:
+        raise invalid_option("ListOptions", *problems)
+    try:
+        asked = parse_version(version)
+    except BadVersion as problem:
+        raise ApiFailure(500, "", str(problem)) from None
     seconds = call.number("timeoutSeconds")
     return WatchOptions(
-        version=None if from_now else asked,
-        initial_events=initial,
-        bookmarks=bookmarks,
-        seconds=float(seconds) if seconds > 0 else default_seconds,
+        version=asked,
+        initial_events=legacy or call.flag("sendInitialEvents"),
+        bookmarks=call.flag("allowWatchBookmarks"),
+        seconds=float(seconds) if seconds else default_seconds,
     )
 
 
-async def check_future(store: Store, call: Call) -> None:
-    """A watch that begins with the state must not be older than asked: wait 3 s, then 504."""
-    asked = parse_version(call.options.get("resourceVersion", ""))
-    if asked > store.version and not await store.reach(asked, FUTURE_WAIT):
-        raise version_too_large(asked, store.version)
+def _unfit(why: str) -> Json:
+    return cause("resourceVersionMatch", f"Forbidden: {why}")
 
 
 class Watch:
@@ -98,24 +93,32 @@ class Watch:
         self._renderer = renderer
         self._options = options
         self._position = collection.history.end
-        # A resume from 0 or an unknown past is refused in the stream, so position stays unused.
-        self._seen = store.version if options.version is None else options.version
+        # What is not newer than this was seen by the reader, or is in the state that it is shown first.
+        self._start = options.version or store.version
+        self._seen = self._start
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """Yield chunks of complete lines until the watch ends."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._options.seconds
+        if self._options.seconds < 0:
+            return
+        if self._options.initial_events:
+            try:
+                await reach(self._store, self._options.version)
+            except ApiFailure as failure:
+                yield watch_line("ERROR", encode(failure.status()))
+                return
         bookmark = self._next_bookmark(loop.time(), ends)
         refusal, initial = self._begin()
         if refusal is not None:
             yield refusal
             return
-        begun = self._store.version
         for first in range(0, len(initial), _BATCH):
             batch = initial[first : first + _BATCH]
             yield b"".join([self._renderer.event("ADDED", record.raw) for record in batch])
-        if self._options.initial_events:
-            yield self._renderer.bookmark(begun, initial_end=True)
+        if self._options.initial_events and self._options.bookmarks:
+            yield self._renderer.bookmark(self._start, initial_end=True)
         while True:
             chunk, cut = self._read()
             if chunk:
@@ -128,7 +131,9 @@ class Watch:
             if now >= ends:
                 return
             if now >= bookmark:
-                yield self._renderer.bookmark(self._store.version, initial_end=False)
+                # A bookmark at the version that the reader began with would tell it nothing.
+                if self._store.version > self._start:
+                    yield self._renderer.bookmark(self._store.version, initial_end=False)
                 bookmark = self._next_bookmark(now, ends)
                 continue
             await self._wait(min(bookmark, ends))
@@ -136,13 +141,15 @@ class Watch:
     def _begin(self) -> tuple[bytes | None, list[Record]]:
         """Return a refusal, or the records that come before live events; set the position."""
         history, version = self._collection.history, self._options.version
-        if version is not None:
+        if version and not self._options.initial_events:
             if version < history.floor:
                 return self._expired(version), []
             self._position = history.position_after(version)
             return None, []
         self._position = history.end
-        self._seen = self._store.version
+        self._start = self._seen = self._store.version
+        if not self._options.initial_events:
+            return None, []
         return None, [record for record in self._collection.ordered() if self._selection.matches(record)]
 
     def _expired(self, version: int) -> bytes:
@@ -159,7 +166,10 @@ class Watch:
             return b"", False
         self._position += len(events)
         self._seen = events[-1].version
-        return b"".join([line for event in events if (line := self._translate(event))]), False
+        start = self._start
+        return b"".join(
+            [line for event in events if event.version > start and (line := self._translate(event))]
+        ), False
 
     def _translate(self, event: Event) -> bytes:
         """Return the line that this watch sees of an event, empty when it sees nothing."""

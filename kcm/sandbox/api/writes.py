@@ -43,7 +43,7 @@ from kcm.sandbox.api.knowledge import (
 from kcm.sandbox.api.ownership import Ownership
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
-from kcm.sandbox.api.views import from_stored, storage_group, to_stored
+from kcm.sandbox.api.views import from_stored, settled, storage_group, to_stored
 from kcm.sandbox.schema.apply import Managed
 from kcm.sandbox.schema.resources import ResourceInfo
 
@@ -189,6 +189,7 @@ class Writer:
                 for name, value in new.items()
                 if name in old or name in changed
             }
+        resource, new, old = settled(resource, new, old)
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
             new = rules.only_status(resource, new, old)

@@ -138,6 +138,8 @@ def type_of(kind: str, api_version: str = "") -> TypeDef:
     """Return the type of a kind; a kind that the table lacks is custom, with free fields."""
     if kind == "Event" and api_version.startswith("events.k8s.io/"):
         kind = "events.Event"
+    elif kind == "HorizontalPodAutoscaler" and api_version == "autoscaling/v1":
+        kind = "v1.HorizontalPodAutoscaler"
     found = TYPES.get(kind)
     return found if found is not None else _CUSTOM
 
@@ -182,3 +184,28 @@ def _unknown_in(shape: Shape, value: object, path: str, found: list[str]) -> Non
                 _unknown_in(item, element, f"{path}[{key}]", found)
         case _:
             return
+
+
+def drop_unknown_fields(kind: str, obj: dict[str, Any]) -> None:
+    """Remove the fields that the kind does not have, in place: what is stored has none."""
+    _drop(type_of(kind, _text(obj.get("apiVersion"))), obj)
+
+
+def _drop(type_: TypeDef, obj: dict[str, Any]) -> None:
+    fields = type_.fields
+    if not type_.is_free:
+        for name in [name for name in obj if name not in fields]:
+            del obj[name]
+    for name, value in obj.items():
+        if name in fields and isinstance(value, dict | list):
+            _drop_in(fields[name].shape, value)
+
+
+def _drop_in(shape: Shape, value: dict[str, Any] | list[Any]) -> None:
+    item = shape.item
+    if shape.form == "object" and isinstance(value, dict):
+        _drop(TYPES[shape.name], value)
+    elif item is not None and item.form != "scalar":
+        for element in value.values() if isinstance(value, dict) else value:
+            if isinstance(element, dict | list):
+                _drop_in(item, element)

@@ -130,12 +130,13 @@ def _read_time(value: str) -> None:
 
 def _mismatch(type_: TypeDef, path: str, shape: Shape, value: Any) -> str:
     return (
-        f"json: cannot unmarshal {_json_type(value)} into Go struct field "
+        f"json: cannot unmarshal {json_type(value)} into Go struct field "
         f"{type_.name.rpartition('.')[2]}.{path} of type {_go_type(shape)}"
     )
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """Return the name that the decoder's complaints have for a JSON value."""
     match value:
         case bool():
             return "bool"
