@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from kcm.base.clock import Clock
 from kcm.sandbox.api.history import ADDED, DELETED, MODIFIED, Cause, Event, History
-from kcm.sandbox.api.records import Json, Record, extractor, field_names
+from kcm.sandbox.api.records import Json, Record, decode, extractor, field_names, free_extractor
 
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 # So many writes a second, on average since the start, keep a restarted server ahead of its past.
@@ -41,6 +41,8 @@ class Collection:
         self.waiting: list[Callable[[], None]] = []
         self.field_names = field_names(group, plural)
         self.extract = extractor(self.field_names)
+        # How often all watches were ended: a watch from before the last time ends once it has read on.
+        self.epoch = 0
         self._keys: list[str] | None = None
         self._sorted: list[Record] | None = None
         self._past: OrderedDict[int, list[Record]] = OrderedDict()
@@ -83,6 +85,20 @@ class Collection:
         self.namespaces.setdefault(record.namespace, {})[record.key] = record
         self._keys = self._sorted = None
 
+    def select_by(self, names: tuple[str, ...]) -> None:
+        """Let field selectors name these fields of a custom resource."""
+        if names == self.field_names:
+            return
+        self.field_names = names
+        self.extract = free_extractor(names)
+        for record in self.records.values():
+            record.fields = self.extract(decode(record.raw))
+
+    def end_watches(self) -> None:
+        """End every watch after what it has not read yet: its resource is not what it was."""
+        self.epoch += 1
+        self._wake()
+
     def apply(self, event: Event) -> None:
         """Make the change, remember it, wake who waits."""
         record = event.new
@@ -99,6 +115,9 @@ class Collection:
         if event.kind != MODIFIED:
             self._keys = None
         self.history.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
         if self.waiting:
             waiting, self.waiting = self.waiting, []
             for wake in waiting:
