@@ -1,4 +1,4 @@
-"""One store, several group-versions: core Events and events.k8s.io Events, versions of custom resources.
+"""One store, several group-versions: Events, HorizontalPodAutoscalers, versions of custom resources.
 
 Every resource has the group-version that it is stored in; a view turns stored objects into its
 own and back. All others are stored as they are asked for. Guarantees that no field of an Event is
@@ -8,8 +8,9 @@ lost in either direction; a custom resource keeps what the schemas of its versio
 from __future__ import annotations
 
 from kcm.sandbox.api.records import Json, Record, decode, encode
+from kcm.sandbox.schema import autoscalers
 from kcm.sandbox.schema.custom import objects
-from kcm.sandbox.schema.resources import ResourceInfo
+from kcm.sandbox.schema.resources import ResourceInfo, find
 
 _EVENT_NAMES = {
     "involvedObject": "regarding",
@@ -27,7 +28,7 @@ def is_view(resource: ResourceInfo) -> bool:
     """Say whether stored objects are not in the resource's own form."""
     if resource.custom is not None:
         return not resource.custom.verbatim
-    return resource.group == "events.k8s.io"
+    return resource.group == "events.k8s.io" or resource.api_version == autoscalers.V1
 
 
 def storage_group(resource: ResourceInfo) -> str:
@@ -41,6 +42,8 @@ def to_stored(resource: ResourceInfo, obj: Json) -> Json:
         return objects.to_stored(resource.custom, obj)
     if not is_view(resource):
         return obj
+    if resource.api_version == autoscalers.V1:
+        return autoscalers.to_v2(obj)
     stored = {_STORED_NAMES.get(name, name): value for name, value in obj.items()}
     return {**stored, "apiVersion": "v1"}
 
@@ -51,8 +54,23 @@ def from_stored(resource: ResourceInfo, obj: Json) -> Json:
         return obj
     if resource.custom is not None:
         return objects.from_stored(resource.custom, obj, resource.api_version)
+    if resource.api_version == autoscalers.V1:
+        return autoscalers.to_v1(obj)
     view = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
     return {**view, "apiVersion": resource.api_version}
+
+
+def settled(resource: ResourceInfo, new: Json, old: Json) -> tuple[ResourceInfo, Json, Json]:
+    """Return an update in the form in which it is to be judged.
+
+    That is the resource's own form, but for autoscaling/v1, whose annotations carry parts of spec and
+    status that a client may drop without meaning to.
+    """
+    if resource.api_version != autoscalers.V1:
+        return resource, new, old
+    stored = find("autoscaling", "v2", resource.plural)
+    assert stored is not None
+    return stored, autoscalers.to_v2(new), autoscalers.to_v2(old)
 
 
 def raw(resource: ResourceInfo, record: Record) -> bytes:

@@ -157,6 +157,9 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     _grouped(
         "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "status", ("all",)
     ),
+    _grouped(
+        "autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "status", ("all",)
+    ),
     _grouped("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", "status"),
     _grouped("coordination.k8s.io", "v1", "Lease", "leases"),
     _grouped("rbac.authorization.k8s.io", "v1", "Role", "roles"),
@@ -164,6 +167,16 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     _grouped("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False),
     _grouped(
         "rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+    ),
+    _grouped(
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        "crd crds",
+        "status",
+        ("api-extensions",),
+        namespaced=False,
     ),
     _review("authentication.k8s.io", "TokenReview"),
     _review("authentication.k8s.io", "SelfSubjectReview"),

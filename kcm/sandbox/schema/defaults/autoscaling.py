@@ -5,6 +5,7 @@ A behavior that is given at all is completed field by field in both directions.
 
 from __future__ import annotations
 
+from kcm.sandbox.schema.autoscalers import V1
 from kcm.sandbox.schema.defaults.parts import Json, part, present
 
 _CPU_PERCENT = 80
@@ -12,9 +13,11 @@ _WINDOW_UP = 0
 
 
 def default_autoscaler(autoscaler: Json) -> None:
-    """Fill in a HorizontalPodAutoscaler v2."""
+    """Fill in a HorizontalPodAutoscaler; the metrics of v1 are filled in when it is turned into v2."""
     spec = part(autoscaler, "spec")
     spec.setdefault("minReplicas", 1)
+    if autoscaler.get("apiVersion") == V1:
+        return
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": _CPU_PERCENT}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]

@@ -64,6 +64,18 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "ResourceMetricStatus": "current! 2 MetricValueStatus; name! 1 string",
     },
     "io.k8s.api.autoscaling.v1": {
+        "v1.HorizontalPodAutoscaler": """
+            object; spec 2 v1.HorizontalPodAutoscalerSpec; status 3 v1.HorizontalPodAutoscalerStatus
+        """,
+        "v1.HorizontalPodAutoscalerSpec": """
+            maxReplicas! 3 int; minReplicas? 2 int; scaleTargetRef! 1 v1.CrossVersionObjectReference;
+            targetCPUUtilizationPercentage? 4 int
+        """,
+        "v1.CrossVersionObjectReference": "apiVersion 3 string; kind! 1 string; name! 2 string",
+        "v1.HorizontalPodAutoscalerStatus": """
+            currentCPUUtilizationPercentage? 5 int; currentReplicas! 3 int; desiredReplicas! 4 int;
+            lastScaleTime? 2 time; observedGeneration? 1 long
+        """,
         "Scale": "object; spec 2 ScaleSpec; status 3 ScaleStatus",
         "ScaleSpec": "replicas 1 int",
         "ScaleStatus": "replicas! 1 int; selector 2 string",

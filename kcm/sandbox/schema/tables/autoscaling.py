@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kcm.sandbox.schema.autoscalers import V1, to_v2
 from kcm.sandbox.schema.tables.columns import (
     AGE,
     NAME,
@@ -31,6 +32,8 @@ _SOURCES = {
 
 
 def _autoscaler(obj: Json, now: datetime) -> list[object]:
+    if text(obj, "apiVersion") == V1:
+        obj = to_v2(obj)
     spec, status = part(obj, "spec"), part(obj, "status")
     target = part(spec, "scaleTargetRef")
     least: object = spec.get("minReplicas")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kcm.sandbox.schema.autoscalers import V1, to_v2
 from kcm.sandbox.schema.validation.failures import forbidden, invalid, required
 from kcm.sandbox.schema.validation.metadata import check_selector
 from kcm.sandbox.schema.validation.parts import Errors, Json, items, number, one_of, part, text
@@ -20,6 +21,8 @@ _LONGEST_PERIOD = 1800
 
 def check_autoscaler(autoscaler: Json) -> Errors:
     """The spec of an autoscaler."""
+    if text(autoscaler, "apiVersion") == V1:
+        autoscaler = to_v2(autoscaler)
     spec = part(autoscaler, "spec")
     low, high = number(spec, "minReplicas"), number(spec, "maxReplicas") or 0
     if low is not None and low < 1:
