@@ -50,6 +50,8 @@ class Deleter:
         self._mark(metadata, grace)
         if resource.nature == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+        elif resource.nature == "CustomResourceDefinition":
+            rules.begin_ending(obj, format_time(self._clock.wall()))
         held = bool(metadata.get("finalizers")) or metadata["deletionGracePeriodSeconds"] > 0
         if resource.nature == "Namespace":
             del metadata["deletionGracePeriodSeconds"]

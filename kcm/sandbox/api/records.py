@@ -156,6 +156,25 @@ def _two_deep(paths: tuple[tuple[str, str, bool], ...]) -> Extract:
     return extract
 
 
+def free_extractor(names: tuple[str, ...]) -> Extract:
+    """Return the function that reads fields of a custom resource: text, numbers and truth values as text."""
+    paths = tuple(tuple(name.split(".")) for name in names)
+
+    def extract(obj: Json) -> tuple[str, ...]:
+        return tuple([_read_any(obj, path) for path in paths])
+
+    return extract
+
+
+def _read_any(obj: Json, path: tuple[str, ...]) -> str:
+    value: Any = obj
+    for segment in path:
+        value = value.get(segment) if isinstance(value, dict) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else ""
+
+
 def _read(obj: Json, path: tuple[str, ...], boolean: bool) -> str:
     value: Any = obj
     if path == ("source",):

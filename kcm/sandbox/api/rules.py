@@ -12,6 +12,7 @@ from typing import Any
 
 from kcm.base.rng import Rng
 from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, bad_request, forbidden
+from kcm.sandbox.schema.custom.definition import first_status, note_stored_version
 from kcm.sandbox.schema.resources import ResourceInfo, find_kind
 from kcm.sandbox.schema.typecheck import type_errors
 
@@ -30,6 +31,7 @@ _GENERATION = frozenset(
         "StatefulSet",
     )
 )
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 # Kinds that a PUT without resourceVersion may not overwrite.
 VERSION_REQUIRED = frozenset(("CustomResourceDefinition", "Lease", "PodDisruptionBudget"))
 CREATED_BY_UPDATE = frozenset(
@@ -167,6 +169,24 @@ def _begin_custom(resource: ResourceInfo, obj: Json) -> None:
         obj.pop("status", None)
 
 
+def begin_ending(definition: Json, now: str) -> None:
+    """A definition that is deleted is held by its objects (reference: apiserver §2, CRD)."""
+    finalizers = definition["metadata"].get("finalizers") or []
+    if CLEANUP in finalizers:
+        return
+    definition["metadata"]["finalizers"] = [*finalizers, CLEANUP]
+    status = definition.setdefault("status", {})
+    condition = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    others = [one for one in status.get("conditions") or () if one.get("type") != "Terminating"]
+    status["conditions"] = [*others, condition]
+
+
 def requires_version(resource: ResourceInfo) -> bool:
     """Say whether a PUT without resourceVersion may not overwrite objects of the resource."""
     return resource.custom is not None or resource.nature in VERSION_REQUIRED
@@ -175,6 +195,8 @@ def requires_version(resource: ResourceInfo) -> bool:
 def _first_status(kind: str, obj: Json) -> Json:
     if kind == "Pod":
         return {"phase": "Pending", "qosClass": quality_of_service(obj.get("spec") or {})}
+    if kind == "CustomResourceDefinition":
+        return first_status(obj)
     return dict(_EMPTY_STATUS.get(kind, {}))
 
 
@@ -205,6 +227,8 @@ def keep_status(resource: ResourceInfo, new: Json, old: Json) -> None:
         new["status"] = old["status"]
     else:
         new.pop("status", None)
+    if resource.nature == "CustomResourceDefinition":
+        note_stored_version(new)
 
 
 def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:

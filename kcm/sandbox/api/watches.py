@@ -92,6 +92,7 @@ class Watch:
         self._selection = selection
         self._renderer = renderer
         self._options = options
+        self._epoch = collection.epoch
         self._position = collection.history.end
         # What is not newer than this was seen by the reader, or is in the state that it is shown first.
         self._start = options.version or store.version
@@ -128,7 +129,7 @@ class Watch:
             if self._position < self._collection.history.end:
                 continue
             now = loop.time()
-            if now >= ends:
+            if now >= ends or self._epoch != self._collection.epoch:
                 return
             if now >= bookmark:
                 # A bookmark at the version that the reader began with would tell it nothing.
