@@ -14,12 +14,13 @@ import sys
 
 import uvloop
 
-from benchmarks import cache, client_post, cold_start, failover, queue, react, scale
+from benchmarks import cache, client_post, cold_start, deployments, failover, queue, react, scale
 from benchmarks.options import Options
 
 BENCHMARKS = {
     "scale": scale.run,
     "cold_start": cold_start.run,
+    "deployments": deployments.run,
     "react": react.run,
     "failover": failover.run,
     "client_post": client_post.run,

@@ -58,6 +58,10 @@ class ManagerProcess:
         answer = await self._pages.send(Request("GET", "/statusz?format=json"))
         return json.loads(answer.body)
 
+    async def metrics(self) -> str:
+        """Return /metrics."""
+        return (await self._pages.send(Request("GET", "/metrics"))).body.decode()
+
     def logged(self, message: str) -> datetime | None:
         """Return when a record with that message was first written."""
         for line in self._log.read_text().splitlines():
@@ -100,13 +104,15 @@ class ManagerProcess:
 
 
 @asynccontextmanager
-async def manager(cluster: Cluster, configuration: str = "") -> AsyncIterator[ManagerProcess]:
+async def manager(
+    cluster: Cluster, configuration: str = "", *, controllers: str = "replicaset"
+) -> AsyncIterator[ManagerProcess]:
     """Start `kcm run` without a rate limit; `configuration` is YAML for --config."""
     with tempfile.TemporaryDirectory(prefix="kcm-bench-") as directory:
         log = Path(directory) / "log"
         port = _free_port()
         command = [sys.executable, "-m", "kcm", "run", "--kubeconfig", str(cluster.kubeconfig)]
-        command += ["--controllers", "replicaset", "--port", str(port), "--log-format", "json"]
+        command += ["--controllers", controllers, "--port", str(port), "--log-format", "json"]
         command += ["--kube-api-qps", "0"]
         if configuration:
             (Path(directory) / "kcm.yaml").write_text(configuration)
