@@ -43,6 +43,15 @@ class Fleet:
         return tuple(each for each in self.old if each.spec.replicas > 0)
 
     @property
+    def is_settled(self) -> bool:
+        """Say whether every available pod is told of by a status that describes the present spec.
+
+        One written for another size or another minReadySeconds may count pods that are already on
+        their way out, or that are not available any more.
+        """
+        return all(is_observed(each) for each in self.active if each.status.available_replicas)
+
+    @property
     def newest_revision(self) -> int:
         """Return the revision that the new replica set has to have: one more than any old one's."""
         return max((integer(each.metadata.annotations, REVISION) or 0 for each in self.old), default=0) + 1
@@ -59,6 +68,11 @@ def sort_fleet(template: msgspec.Raw, owned: Iterable[WholeReplicaSet]) -> Fleet
 def age(replica_set: WholeReplicaSet) -> tuple[datetime, str]:
     """Return what orders replica sets from the oldest to the youngest."""
     return replica_set.metadata.creation_timestamp or _NEVER, replica_set.metadata.name
+
+
+def is_observed(replica_set: WholeReplicaSet) -> bool:
+    """Say whether the status describes the present spec."""
+    return replica_set.status.observed_generation >= replica_set.metadata.generation
 
 
 def wanted(replica_sets: Sequence[WholeReplicaSet]) -> int:

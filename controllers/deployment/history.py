@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from controllers.deployment.annotations import REVISION, integer
 from controllers.deployment.bounds import LARGEST
-from controllers.deployment.fleet import age
+from controllers.deployment.fleet import age, is_observed
 from controllers.deployment.observe import Seen
 from kcm import Plan
 from kcm.objects import WholeReplicaSet
@@ -35,6 +35,5 @@ def expendable(seen: Seen) -> list[WholeReplicaSet]:
 
 
 def _is_idle(replica_set: WholeReplicaSet) -> bool:
-    status = replica_set.status
-    observed = status.observed_generation >= replica_set.metadata.generation
-    return observed and replica_set.spec.replicas == 0 and status.replicas == 0
+    unused = replica_set.spec.replicas == replica_set.status.replicas == 0
+    return unused and is_observed(replica_set)

@@ -30,10 +30,12 @@ def scaled_sizes(seen: Seen) -> Sizes:
         case (single,):
             return _one(single, bounds.replicas)
     if is_saturated(fleet.new, bounds):
-        return {each.metadata.uid: 0 for each in fleet.active_old}
+        return {each.metadata.uid: 0 for each in fleet.active_old} if fleet.is_settled else {}
     if seen.deployment.spec.strategy.type != "RollingUpdate":
         return {}
-    return proportional_sizes(fleet, bounds, seen.deployment.status.replicas)
+    sizes = proportional_sizes(fleet, bounds, seen.deployment.status.replicas)
+    shrinks = any(sizes[each.metadata.uid] < each.spec.replicas for each in fleet.active)
+    return {} if shrinks and not fleet.is_settled else sizes
 
 
 def is_saturated(new: WholeReplicaSet | None, bounds: Bounds) -> bool:

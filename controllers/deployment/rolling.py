@@ -2,9 +2,9 @@
 
 Guarantees for every answer: the sum of sizes does not rise above replicas + surge, and what is
 available does not fall below replicas - unavailable (reliability S4); a pass either grows the
-new replica set or shrinks old ones, never both, since room is counted before it is used. Pods
-that are on their way out do not count as available, so that an old status cannot be spent
-twice. Pure; re-entrant, as each answer follows from present sizes alone.
+new replica set or shrinks old ones, never both, since room is counted before it is used; old
+ones shrink only by statuses that describe the present specs, so that what is available is
+never spent twice. Pure; re-entrant, as each answer follows from present sizes alone.
 
 Worked example, 10 replicas, surge 3, unavailable 2, all 10 old ones available: the new one is
 made with 3 (13 in all). None of these being available yet, maxDown = 13 - 8 - 3 = 2: the old
@@ -29,7 +29,7 @@ def rolling_sizes(fleet: Fleet, bounds: Bounds) -> Sizes:
         size = new_size(fleet, bounds)
         if size != new.spec.replicas:
             return {new.metadata.uid: size}
-    return old_sizes(fleet, bounds)
+    return old_sizes(fleet, bounds) if fleet.is_settled else {}
 
 
 def new_size(fleet: Fleet, bounds: Bounds) -> int:

@@ -90,7 +90,10 @@ class RolloutBounds:
         known = uid in self._sets
         one = self._sets.setdefault(uid, _Set(mutation.after))
         before = one.size if known else 0
+        available = self._available_of(uid, mutation.at)
         one.present = mutation.after
+        # Another minReadySeconds makes pods unavailable that nobody touches.
+        self._lost += [mutation.at] * max(0, available - self._available_of(uid, mutation.at))
         one.said.note(mutation.at, one.present["status"].get("availableReplicas", 0))
         judged = mutation.user_agent.endswith("/deployment") and not mutation.subresource
         if judged and (known or mutation.verb == "create"):
