@@ -136,7 +136,7 @@ def read_strictly(body: bytes, content_type: str, kind: str = "", *, strictly: b
             if strictly:
                 twice = tuple(f'duplicate field "{path}"' for path in repeated_fields(body, value))
         elif media in _YAML_BODIES:
-            value, twice = _read_yaml(body)
+            value, twice = read_yaml(body)
         elif media == PROTOBUF:
             return Body(decode_object(body))
         else:
@@ -144,7 +144,7 @@ def read_strictly(body: bytes, content_type: str, kind: str = "", *, strictly: b
         _check_head(value)
     except MalformedJson as error:
         raise _unrecognized(f"couldn't get version/kind; json parse error: {error}", body, kind) from None
-    except (_MalformedYaml, ProtobufError) as error:
+    except (MalformedYaml, ProtobufError) as error:
         raise _unrecognized(str(error), body, kind) from None
     return Body({} if value is None else value, twice)
 
@@ -172,6 +172,12 @@ def _unrecognized(why: str, body: bytes, kind: str) -> ApiFailure:
     return bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({summary})")
 
 
+def check_custom_patch(content_type: str) -> None:
+    """Raise 415 for the one patch that needs a kind's Go type: a custom resource has none."""
+    if content_type.partition(";")[0] == STRATEGIC_PATCH:
+        raise unsupported_media((JSON_PATCH, MERGE_PATCH, APPLY_PATCH))
+
+
 def read_patch(body: bytes, content_type: str) -> tuple[str, Body]:
     """Return the patch type and document; ApiFailure 415 for a type that is not served."""
     # The type is compared as it stands: the server knows it in no other spelling.
@@ -189,7 +195,7 @@ def read_patch(body: bytes, content_type: str) -> tuple[str, Body]:
     return media, Body(value, tuple(f'duplicate field "{path}"' for path in repeated_fields(body, value)))
 
 
-class _MalformedYaml(Exception):
+class MalformedYaml(Exception):
     """A body that is not YAML."""
 
 
@@ -222,7 +228,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _read_yaml(body: bytes) -> tuple[Any, tuple[str, ...]]:
+def read_yaml(body: bytes) -> tuple[Any, tuple[str, ...]]:
     try:
         loader = _Loader(body)
         try:
@@ -234,9 +240,9 @@ def _read_yaml(body: bytes) -> tuple[Any, tuple[str, ...]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark is not None else ""
-        raise _MalformedYaml(f"yaml: {where}{error.problem}") from None
+        raise MalformedYaml(f"yaml: {where}{error.problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise _MalformedYaml(f"yaml: {error}") from None
+        raise MalformedYaml(f"yaml: {error}") from None
     return value, tuple(loader.repeated)
 
 

@@ -21,6 +21,7 @@ from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.audit import Audit
 from kcm.sandbox.api.calls import Call, read_call
 from kcm.sandbox.api.collector import GarbageCollector
+from kcm.sandbox.api.definitions import Definitions
 from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.durable import Durability
 from kcm.sandbox.api.errors import ApiFailure, unknown_route
@@ -84,6 +85,7 @@ class ApiServer:
         reviews, issuer = Reviews(self.gate, clock), TokenIssuer(self.store, self.gate, clock, rng)
         self._verbs = Verbs(self.store, writer, deleter, subresources, reviews, issuer, clock, rng)
         self._gatherer = RoleGatherer(self.store, writer)
+        self._definitions = Definitions(self.store, self.registry, writer, deleter, clock)
         self._expiry = Expiry(self.store, clock)
         self._collector = (
             GarbageCollector(self.store, self.registry, writer, deleter, clock) if collect_garbage else None
@@ -96,11 +98,13 @@ class ApiServer:
         self.metrics = MetricsApi(self.store, clock, speed)
         if durability is not None:
             durability.attach(self.store)
+            self._definitions.resume()
         startup.furnish_cluster(writer, access.ca_pem)
 
     async def run(self) -> None:
         """Run the built-in controllers until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._definitions.run(), name="sandbox definitions")
             tasks.create_task(self._expiry.run(), name="sandbox expiry")
             tasks.create_task(self._gatherer.run(), name="sandbox role gatherer")
             tasks.create_task(self.metrics.run(), name="sandbox metrics")

@@ -18,7 +18,10 @@ from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, conflict, invalid, named
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Store
+from kcm.sandbox.api.views import from_stored
 from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.custom import scale as custom_scale
+from kcm.sandbox.schema.resources import ResourceInfo
 
 _TOKEN_SECONDS = 3600
 _SHORTEST_TOKEN = 600
@@ -26,16 +29,24 @@ _LONGEST_TOKEN = 2**32
 _OPERATORS = {"In": "in", "NotIn": "notin"}
 
 
-def scale_of(record: Record) -> Json:
-    """Return the autoscaling/v1 Scale of a workload."""
-    obj = record.copy()
+def scale_of(resource: ResourceInfo, record: Record) -> Json:
+    """Return the autoscaling/v1 Scale of a workload, or of a custom resource that has one."""
+    obj = from_stored(resource, record.copy())
     metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    if resource.custom is not None:
+        paths = resource.custom.scale
+        assert paths is not None, "only served where there are paths"
+        spec = {"replicas": custom_scale.read_number(obj, paths.spec)}
+        status = {"replicas": custom_scale.read_number(obj, paths.status) or 0}
+        selector = custom_scale.read_text(obj, paths.selector)
+    else:
+        selector = selector_text(spec.get("selector") or {})
     shown: Json = {
         name: metadata[name]
         for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
         if name in metadata
     }
-    scale: Json = {
+    found: Json = {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": shown,
@@ -43,11 +54,10 @@ def scale_of(record: Record) -> Json:
         "status": {"replicas": status.get("replicas", 0)},
     }
     if spec.get("replicas"):
-        scale["spec"]["replicas"] = spec["replicas"]
-    selector = selector_text(spec.get("selector") or {})
+        found["spec"]["replicas"] = spec["replicas"]
     if selector:
-        scale["status"]["selector"] = selector
-    return scale
+        found["status"]["selector"] = selector
+    return found
 
 
 def selector_text(selector: Json) -> str:
@@ -80,7 +90,10 @@ class Subresources:
         if metadata.get("name", call.name) != call.name:
             raise bad_request("the name of the object does not match the name on the URL")
         replicas = (scale.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        custom = call.resource.custom
+        is_number = isinstance(replicas, int) and not isinstance(replicas, bool)
+        # The schema of a custom resource judges its replicas.
+        if not is_number or (replicas < 0 and custom is None):
             cause = {
                 "reason": "FieldValueInvalid",
                 "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
@@ -89,13 +102,16 @@ class Subresources:
             raise invalid(call.resource, call.name, (cause,))
 
         def change(parent: Json) -> Json:
-            parent["spec"]["replicas"] = replicas
+            if custom is not None and custom.scale is not None:
+                custom_scale.write_number(parent, custom.scale.spec, replicas)
+            else:
+                parent["spec"]["replicas"] = replicas
             for name in ("uid", "resourceVersion"):
                 if metadata.get(name):
                     parent["metadata"][name] = metadata[name]
             return parent
 
-        return scale_of(self._writer.replace(call, change))
+        return scale_of(call.resource, self._writer.replace(call, change))
 
     def bind(self, call: Call, binding: Any) -> Json:
         """Put a pod on a node; 409 when it is on one already."""

@@ -22,6 +22,7 @@ from kcm.sandbox.api.errors import (
     Json,
     Undecodable,
     method_not_allowed,
+    not_found,
     not_implemented,
     unknown_route,
 )
@@ -30,6 +31,7 @@ from kcm.sandbox.api.negotiation import (
     APPLY_PATCH,
     YAML,
     Wanted,
+    check_custom_patch,
     check_watchable,
     parse_accept,
     read_body,
@@ -80,6 +82,8 @@ class Verbs:
 
     async def serve(self, call: Call, request: Request) -> Response:
         """Answer one call; ApiFailure when it is refused."""
+        if call.resource.custom is not None:
+            call.warnings += call.resource.custom.warnings
         if call.subresource:
             return self._serve_subresource(call, request)
         if call.verb not in call.resource.verbs or not _has_verb(call):
@@ -139,7 +143,7 @@ class Verbs:
 
     def _patch(self, call: Call, request: Request) -> Response:
         if request.headers.get("content-type", "").startswith(APPLY_PATCH):
-            config = read_configuration(request.body)
+            config = read_configuration(call, request.body)
             record, new = self._writer.apply(call, config, force=call.flag("force"))
             return self._show(call, request, record, 201 if new else 200)
         patch = self._read_patch(call, request)
@@ -163,6 +167,8 @@ class Verbs:
         return self._read_patch(call, request).change
 
     def _read_patch(self, call: Call, request: Request) -> Patch:
+        if call.resource.custom is not None:
+            check_custom_patch(request.headers.get("content-type", ""))
         patch = Patch(call.resource.nature, request.body, request.headers.get("content-type", ""))
         call.duplicates = patch.repeated
         return patch
@@ -196,7 +202,7 @@ class Verbs:
         try:
             info = find_subresource(resource, name)
         except KeyError:
-            raise unknown_route() from None
+            raise not_found(resource, call.name) if resource.custom else unknown_route() from None
         if call.verb not in info.verbs:
             raise method_not_allowed()
         match name:
@@ -225,11 +231,12 @@ class Verbs:
         return self._show(call, request, record)
 
     def _scale(self, call: Call, request: Request) -> Json:
+        resource = call.resource
         if call.verb == "get":
-            return scale_of(self._writer.find(call))
+            return scale_of(resource, self._writer.find(call))
         if call.verb == "update":
             return self._subresources.put_scale(call, self._body(request))
-        present = scale_of(self._writer.find(call))
+        present = scale_of(resource, self._writer.find(call))
         return self._subresources.put_scale(call, self._change(call, request)(present))
 
     def _body(self, request: Request) -> Any:

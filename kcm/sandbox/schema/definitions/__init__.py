@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from kcm.sandbox.schema.definitions import access, cluster, extensions, metadata, pods, policies, volumes, workloads
+from kcm.sandbox.schema.definitions import (
+    access,
+    cluster,
+    extensions,
+    metadata,
+    pods,
+    policies,
+    volumes,
+    workloads,
+)
 
 MODULES = (metadata, volumes, pods, cluster, workloads, policies, access, extensions)
