@@ -15,6 +15,7 @@ from kcm.sandbox.cluster.views import PodView
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 PACE = Pace(start=1.0, stop=1.0)
+STAGE = "pod-container-running-failed.stage.kwok.x-k8s.io"
 
 
 def pod(annotations=(), image="web:1", policy="Always", deleted_at=None, **fields):
@@ -158,10 +159,113 @@ def short(status):
             ],
             id="runs its init containers in turn",
         ),
+        pytest.param(
+            pod([("fault", "liveness")], containers=[{"name": "c", "livenessProbe": {"periodSeconds": 2}}]),
+            [
+                (0, ("Pending", "ContainerCreating", False)),
+                (1, ("Running", "running", True)),
+                (8, ("Running", "running x1", True)),
+                (15, ("Running", "CrashLoopBackOff x1", False)),
+            ],
+            id="fails its liveness probe three times and is restarted",
+        ),
+        pytest.param(
+            pod(containers=[{"name": "c", "startupProbe": {"initialDelaySeconds": 3}, "readinessProbe": {}}]),
+            [
+                (0, ("Pending", "ContainerCreating", False)),
+                (1, ("Running", "running", False)),
+                (4, ("Running", "running", True)),
+            ],
+            id="is not asked whether it is ready before it has started up",
+        ),
+        pytest.param(
+            msgspec.convert(
+                {
+                    "metadata": {
+                        "name": "p",
+                        "namespace": "d",
+                        "uid": "u",
+                        "labels": {f"{STAGE}": "true", "app": "x"},
+                        "annotations": {f"{STAGE}/delay": "4s"},
+                    },
+                    "spec": {"nodeName": "n", "containers": [{"name": "c"}]},
+                },
+                PodView,
+            ),
+            [
+                (0, ("Pending", "ContainerCreating", False)),
+                (1, ("Running", "running", True)),
+                (5, ("Failed", "failed", False)),
+            ],
+            id="fails by KWOK's chaos stage, whatever its restart policy",
+        ),
     ],
 )
 def test_a_pod_that(view, shown):
     assert Story(view).until(20).shown == shown
+
+
+def init_states(story):
+    """Return what each init container was doing, whenever that changed."""
+    seen = []
+    for at, status in story.told:
+        doing = []
+        for each in status["initContainerStatuses"]:
+            ((state, detail),) = each["state"].items()
+            doing.append(
+                detail.get("reason", state) + f" x{each['restartCount']}" * bool(each["restartCount"])
+            )
+        if not seen or seen[-1][1] != doing:
+            seen.append((at, doing))
+    return seen
+
+
+def test_an_init_container_that_fails_is_tried_again_and_holds_the_others():
+    story = Story(pod([("fault", "init")], initContainers=[{"name": "one"}, {"name": "two"}])).until(20)
+    assert init_states(story) == [
+        (0, ["PodInitializing", "PodInitializing"]),
+        (1, ["running", "PodInitializing"]),
+        (2, ["running x1", "PodInitializing"]),
+        (3, ["CrashLoopBackOff x1", "PodInitializing"]),
+        (13, ["running x2", "PodInitializing"]),
+        (14, ["CrashLoopBackOff x2", "PodInitializing"]),
+    ]
+    assert {status["phase"] for _, status in story.told} == {"Pending"}
+    initialised = {each["type"]: each["status"] for each in story.told[-1][1]["conditions"]}["Initialized"]
+    assert initialised == "False"
+    story.until(60, pod(initContainers=[{"name": "one"}, {"name": "two"}]))
+    assert story.shown[-1][1] == ("Running", "running", True)
+
+
+def test_an_init_container_that_fails_for_good_fails_the_pod():
+    story = Story(pod([("fault", "init")], policy="Never", initContainers=[{"name": "one"}])).until(20)
+    last = story.told[-1][1]
+    assert last["phase"] == "Failed"
+    assert last["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
+
+
+def test_a_sidecar_starts_first_runs_on_and_counts_as_ready():
+    init = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "setup"}]
+    story = Story(pod(initContainers=init)).until(10)
+    assert init_states(story) == [
+        (0, ["PodInitializing", "PodInitializing"]),
+        (1, ["running", "running"]),
+        (2, ["running", "Completed"]),
+    ]
+    last = story.told[-1][1]
+    assert [each["ready"] for each in last["initContainerStatuses"]] == [True, True]
+    assert last["phase"] == "Running"
+
+
+def test_a_pod_that_completed_says_so_in_its_conditions():
+    story = Story(pod([("run-for", "5s")], policy="Never")).until(20)
+    verdicts = {each["type"]: (each["status"], each["reason"]) for each in story.told[-1][1]["conditions"]}
+    assert verdicts == {
+        "PodReadyToStartContainers": ("False", None),
+        "Initialized": ("True", "PodCompleted"),
+        "Ready": ("False", "PodCompleted"),
+        "ContainersReady": ("False", "PodCompleted"),
+    }
 
 
 def test_a_deleted_pod_reaches_a_final_phase_before_it_goes():
@@ -249,7 +353,9 @@ def test_durations_are_read_or_ignored(text, seconds):
 
 
 @given(
-    fault=st.sampled_from(["", "crash-loop", "oom", "evicted", "never-ready", "image-pull", "nonsense"]),
+    fault=st.sampled_from(
+        ["", "crash-loop", "oom", "evicted", "never-ready", "image-pull", "liveness", "init", "nonsense"]
+    ),
     delays=st.lists(st.sampled_from(["0s", "1ms", "1s", "7s", "x"]), min_size=4, max_size=4),
     policy=st.sampled_from(["Always", "OnFailure", "Never"]),
     init=st.integers(0, 3),

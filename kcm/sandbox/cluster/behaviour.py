@@ -9,8 +9,14 @@ Go-like text ("1m30s", "500ms"); a value that cannot be read counts as absent:
                   than the grace period means that they are killed (exit code 137)
     run-for       containers end by themselves after this time, with exit-code (default 0)
     exit-code     see run-for and crash-loop
-    fault         one of crash-loop, oom, evicted, never-ready, image-pull
+    fault         one of crash-loop, oom, evicted, never-ready, image-pull, liveness (its probe fails:
+                  restarted), init (the first init container fails)
     fault-after   time from start to the fault (default 1s)
+
+Of KWOK's stages these are known: the annotations `pod-ready.stage.kwok.x-k8s.io/delay` (start-delay)
+and `pod-delete.stage.kwok.x-k8s.io/delay` (stop-delay), and the label
+`pod-container-running-failed.stage.kwok.x-k8s.io: "true"`, with which the pod becomes Failed after
+the annotation `…/delay` of that stage.
 
 Annotations may be set and removed while the pod runs; the next step obeys. Image rules: tag
 `nonexistent` cannot be pulled; tag `404` runs, but its readiness probe fails. All delays,
@@ -30,7 +36,9 @@ from kcm.sandbox.cluster.views import ContainerView, PodView
 
 PREFIX = "sandbox.kcm.dev/"
 
-Fault = Literal["", "crash-loop", "oom", "evicted", "never-ready", "image-pull"]
+Fault = Literal[
+    "", "crash-loop", "oom", "evicted", "never-ready", "image-pull", "liveness", "init", "stage-failed"
+]
 
 _FAULTS: Mapping[str, Fault] = {
     "crash-loop": "crash-loop",
@@ -38,6 +46,8 @@ _FAULTS: Mapping[str, Fault] = {
     "evicted": "evicted",
     "never-ready": "never-ready",
     "image-pull": "image-pull",
+    "liveness": "liveness",
+    "init": "init",
 }
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)")
 _DURATION = re.compile(rf"(?:{_PART.pattern}){{1,4}}")
@@ -74,21 +84,24 @@ class Behaviour:
 def behaviour_of(pod: PodView, pace: Pace) -> Behaviour:
     """Return what the pod's annotations ask for; what cannot be read counts as absent."""
     notes = pod.metadata.annotations
+    failed = pod.metadata.labels.stage_failed == "true"
 
-    def seconds(name: str, default: float) -> float:
+    def seconds(name: str, default: float, stage: str = "") -> float:
         given = read_duration(notes.get(PREFIX + name, ""))
+        if given is None and stage:
+            given = read_duration(notes.get(f"{stage}.stage.kwok.x-k8s.io/delay", ""))
         return pace.scaled(default if given is None else given)
 
     runs = read_duration(notes.get(PREFIX + "run-for", ""))
     return Behaviour(
         pace=pace,
-        start_delay=seconds("start-delay", pace.start),
+        start_delay=seconds("start-delay", pace.start, "pod-ready"),
         ready_delay=seconds("ready-delay", 0.0),
-        stop_delay=seconds("stop-delay", pace.stop),
+        stop_delay=seconds("stop-delay", pace.stop, "pod-delete"),
         run_for=None if runs is None else pace.scaled(runs),
         exit_code=_exit_code(notes.get(PREFIX + "exit-code", "")),
-        fault=_FAULTS.get(notes.get(PREFIX + "fault", ""), ""),
-        fault_after=seconds("fault-after", 1.0),
+        fault="stage-failed" if failed else _FAULTS.get(notes.get(PREFIX + "fault", ""), ""),
+        fault_after=seconds("fault-after", 1.0, "pod-container-running-failed" if failed else ""),
     )
 
 
@@ -129,20 +142,35 @@ def started_after(container: ContainerView, behaviour: Behaviour) -> float:
     return behaviour.pace.scaled(float(max(0, probe.initial_delay_seconds))) if probe else 0.0
 
 
-def exits_after(behaviour: Behaviour) -> float | None:
+def exits_after(container: ContainerView, behaviour: Behaviour) -> float | None:
     """Return seconds from a container's start until it ends by itself; None when it runs on."""
-    if behaviour.fault in ("crash-loop", "oom"):
+    if behaviour.fault in ("crash-loop", "oom", "stage-failed"):
         return behaviour.fault_after
+    if behaviour.fault == "liveness":
+        probe = container.liveness_probe
+        failing = max(1, probe.failure_threshold) * max(1, probe.period_seconds) if probe else 0
+        begun = max(started_after(container, behaviour), _initial_delay(container, behaviour))
+        return begun + behaviour.fault_after + behaviour.pace.scaled(float(failing))
     return behaviour.run_for
 
 
 def exit_of(behaviour: Behaviour) -> tuple[int, str]:
     """Return exit code and reason with which containers end by themselves."""
-    if behaviour.fault == "oom":
-        return 137, "OOMKilled"
+    match behaviour.fault:
+        case "oom":
+            return 137, "OOMKilled"
+        case "liveness":
+            return 137, "Error"
+        case "stage-failed":
+            return 1, "failed"
     if behaviour.fault == "crash-loop":
         return behaviour.exit_code or 1, "Error"
     return behaviour.exit_code, "Error" if behaviour.exit_code else "Completed"
+
+
+def _initial_delay(container: ContainerView, behaviour: Behaviour) -> float:
+    probe = container.liveness_probe
+    return behaviour.pace.scaled(float(max(0, probe.initial_delay_seconds))) if probe else 0.0
 
 
 def _tag(image: str) -> str:

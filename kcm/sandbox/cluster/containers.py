@@ -102,7 +102,7 @@ def start_container(container: ContainerView, behaviour: Behaviour, now: Now) ->
     """Start a container for the first time, if its image can be had."""
     if can_be_pulled(container, behaviour):
         return Alive(now.seconds, now.wall), tuple(startup_notes(container))
-    return PullFailing(1, now.seconds + behaviour.pace.scaled(1.0), waiting=False), (_unpullable(container),)
+    return PullFailing(1, now.seconds + behaviour.pace.scaled(1.0), waiting=False), _unpullable(container)
 
 
 def step_container(
@@ -113,7 +113,7 @@ def step_container(
         case PullFailing(failures, until, waiting) if now.seconds >= until:
             return _pull_again(container, failures, waiting, behaviour, now)
         case Alive(since=since):
-            ends = exits_after(behaviour)
+            ends = exits_after(container, behaviour)
             if ends is not None and now.seconds >= since + ends:
                 return _exited(container, life, policy, behaviour, now)
         case BackingOff(exit_, until, restarts, crashes) if now.seconds >= until:
@@ -130,27 +130,40 @@ def _pull_again(
         return start_container(container, behaviour, now)
     if waiting:
         until = now.seconds + behaviour.pace.scaled(1.0)
-        return PullFailing(failures + 1, until, waiting=False), (_unpullable(container),)
+        return PullFailing(failures + 1, until, waiting=False), _unpullable(container)
     wait = min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(failures - 1, 16))
-    note = Note("BackOff", f'Back-off pulling image "{container.image}"')
-    return PullFailing(failures, now.seconds + behaviour.pace.scaled(wait), waiting=True), (note,)
+    notes = (
+        Note("BackOff", f'Back-off pulling image "{container.image}"'),
+        Note("Failed", "Error: ImagePullBackOff", warning=True),
+    )
+    return PullFailing(failures, now.seconds + behaviour.pace.scaled(wait), waiting=True), notes
 
 
 def _exited(container: ContainerView, life: Alive, policy: str, behaviour: Behaviour, now: Now) -> Turn:
     code, reason = exit_of(behaviour)
     end = Exit(code, reason, life.started, now.wall)
-    if policy == "Never" or (policy == "OnFailure" and code == 0):
+    if behaviour.fault == "stage-failed" or policy == "Never" or (policy == "OnFailure" and code == 0):
         return Exited(end, life.restarts), ()
     long_run = now.seconds - life.since >= behaviour.pace.scaled(BACKOFF_RESET)
     crashes = 0 if long_run else life.crashes
-    # The first restart is immediate; from the second on the wait doubles.
-    wait = 0.0 if crashes == 0 else min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(crashes - 1, 16))
-    notes = (
-        (Note("BackOff", f"Back-off restarting failed container {container.name}", warning=True),)
-        if wait
-        else ()
-    )
+    wait = backoff(crashes)
+    notes = tuple(_ending_notes(container, behaviour, backs_off=bool(wait)))
     return BackingOff(end, now.seconds + behaviour.pace.scaled(wait), life.restarts, crashes + 1), notes
+
+
+def backoff(crashes: int) -> float:
+    """Return seconds until a container that ended is started again, after so many crashes before."""
+    # The first restart is immediate; from the second on the wait doubles.
+    return 0.0 if crashes == 0 else min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(crashes - 1, 16))
+
+
+def _ending_notes(container: ContainerView, behaviour: Behaviour, *, backs_off: bool) -> Iterator[Note]:
+    if behaviour.fault == "liveness":
+        failed = "Liveness probe failed: a fault that somebody ordered"
+        yield Note("Unhealthy", failed, warning=True)
+        yield Note("Killing", f"Container {container.name} failed liveness probe, will be restarted")
+    if backs_off:
+        yield Note("BackOff", f"Back-off restarting failed container {container.name}", warning=True)
 
 
 def times_of(container: ContainerView, life: ContainerLife, behaviour: Behaviour) -> Iterator[float]:
@@ -160,7 +173,7 @@ def times_of(container: ContainerView, life: ContainerLife, behaviour: Behaviour
             yield until
         case Alive(since=since):
             yield since + started_after(container, behaviour)
-            ready, ends = ready_after(container, behaviour), exits_after(behaviour)
+            ready, ends = ready_after(container, behaviour), exits_after(container, behaviour)
             if ready is not None:
                 yield since + ready
             if ends is not None:
@@ -202,5 +215,6 @@ def startup_notes(container: ContainerView) -> Iterator[Note]:
     yield Note("Started", f"Started container {container.name}")
 
 
-def _unpullable(container: ContainerView) -> Note:
-    return Note("Failed", f'Failed to pull image "{container.image}": not found', warning=True)
+def _unpullable(container: ContainerView) -> tuple[Note, ...]:
+    failed = f'Failed to pull image "{container.image}": not found'
+    return Note("Failed", failed, warning=True), Note("Failed", "Error: ErrImagePull", warning=True)

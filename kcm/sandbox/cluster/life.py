@@ -2,6 +2,7 @@
 
     Arrived -> Starting -> Initialising -> Running -> Stopping -> Ended
                    any of these, on deletion ----------^
+    Initialising <-> InitBackingOff while an init container fails
     Running -> Ended when every container has ended for good, or the pod is evicted
 
 `step` moves as far as `now` allows and says what happened; `due` says when to call it again.
@@ -24,6 +25,7 @@ from kcm.sandbox.cluster.containers import (
     Exited,
     Note,
     Now,
+    backoff,
     killed,
     start_container,
     startup_notes,
@@ -41,6 +43,8 @@ class InitRun:
 
     started: datetime
     finished: datetime | None
+    restarts: int = 0
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,18 @@ class Initialising:
     done: tuple[InitRun, ...]
     started: datetime
     until: float
+    restarts: int = 0
+    last: Exit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InitBackingOff:
+    """The init container after `done` failed, and is started again at `until`."""
+
+    done: tuple[InitRun, ...]
+    exit: Exit
+    until: float
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ class Stopping:
     """Asked to end at `since`; `before` is the life it was in."""
 
     since: float
-    before: Starting | Initialising | Running
+    before: Starting | Initialising | InitBackingOff | Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,7 @@ class Ended:
     message: str = ""
 
 
-Life = Arrived | Starting | Initialising | Running | Stopping | Ended
+Life = Arrived | Starting | Initialising | InitBackingOff | Running | Stopping | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +135,7 @@ def due(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> float | Non
     match life:
         case Arrived():
             return now.seconds
-        case Starting(until) | Initialising(until=until):
+        case Starting(until) | Initialising(until=until) | InitBackingOff(until=until):
             return until
         case Running(containers):
             ahead = [
@@ -136,15 +152,22 @@ def due(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> float | Non
 
 
 def _move(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
-    if isinstance(life, Starting | Initialising | Running) and pod.metadata.deletion_timestamp:
+    if (
+        isinstance(life, Starting | Initialising | InitBackingOff | Running)
+        and pod.metadata.deletion_timestamp
+    ):
         return Moved(Stopping(now.seconds, life), tuple(_killing(life, pod)))
     match life:
         case Arrived():
             return Moved(Starting(now.seconds + behaviour.start_delay))
         case Starting(until) if now.seconds >= until:
             return _begin(pod, (), behaviour, now)
-        case Initialising(done, started, until) if now.seconds >= until:
-            return _begin(pod, (*done, InitRun(started, now.wall)), behaviour, now)
+        case Initialising(until=until) if now.seconds >= until:
+            return _init_ended(life, pod, behaviour, now)
+        case InitBackingOff(done, exit_, until, restarts) if now.seconds >= until:
+            notes = tuple(startup_notes(pod.spec.init_containers[len(done)]))
+            until = now.seconds + behaviour.start_delay
+            return Moved(Initialising(done, now.wall, until, restarts + 1, exit_), notes)
         case Running():
             return _run(life, pod, behaviour, now)
         case Stopping() if now.seconds >= _stops_at(life, pod, behaviour, now):
@@ -165,6 +188,23 @@ def _begin(pod: PodView, done: tuple[InitRun, ...], behaviour: Behaviour, now: N
         Running(tuple(moved[0] for moved in started), done),
         tuple(note for moved in started for note in moved[1]),
     )
+
+
+def _init_ended(life: Initialising, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
+    """Go on to the next container, or try the one that failed again."""
+    ordinary = sum(run.finished is not None for run in life.done)
+    if behaviour.fault != "init" or ordinary > 0:
+        return _begin(pod, (*life.done, InitRun(life.started, now.wall, life.restarts)), behaviour, now)
+    code = behaviour.exit_code or 1
+    if pod.spec.restart_policy == "Never":
+        failed = InitRun(life.started, now.wall, life.restarts, code)
+        return Moved(Ended("Failed", _never_ran(pod, now), (*life.done, failed)))
+    wait = backoff(life.restarts)
+    name = pod.spec.init_containers[len(life.done)].name
+    note = Note("BackOff", f"Back-off restarting failed container {name}", warning=True)
+    end = Exit(code, "Error", life.started, now.wall)
+    until = now.seconds + behaviour.pace.scaled(wait)
+    return Moved(InitBackingOff(life.done, end, until, life.restarts), (note,) if wait else ())
 
 
 def _run(life: Running, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
@@ -215,8 +255,12 @@ def _stopped(life: Stopping, pod: PodView, behaviour: Behaviour, now: Now) -> En
             ends = tuple(killed(each, code, reason, now) for each in containers)
             clean = all(isinstance(each, Exited) and each.exit.code == 0 for each in ends)
             return Ended("Succeeded" if clean else "Failed", ends, init)
-        case Initialising(done, started, _):
-            return Ended("Failed", _never_ran(pod, now), (*done, InitRun(started, now.wall)))
+        case Initialising(done, started, _, restarts):
+            killed_init = InitRun(started, now.wall, restarts, code)
+            return Ended("Failed", _never_ran(pod, now), (*done, killed_init))
+        case InitBackingOff(done, exit_, _, restarts):
+            failed = InitRun(exit_.started or exit_.finished, exit_.finished, restarts, exit_.code)
+            return Ended("Failed", _never_ran(pod, now), (*done, failed))
         case Starting():
             return Ended("Failed", _never_ran(pod, now))
 
@@ -226,7 +270,7 @@ def _never_ran(pod: PodView, now: Now) -> tuple[Exited, ...]:
     return tuple(lost for _ in pod.spec.containers)
 
 
-def _killing(life: Starting | Initialising | Running, pod: PodView) -> Iterator[Note]:
+def _killing(life: Starting | Initialising | InitBackingOff | Running, pod: PodView) -> Iterator[Note]:
     if isinstance(life, Running):
         for container, each in zip(pod.spec.containers, life.containers, strict=False):
             if isinstance(each, Alive):

@@ -28,7 +28,17 @@ from kcm.sandbox.cluster.containers import (
     has_started,
     is_ready,
 )
-from kcm.sandbox.cluster.life import Arrived, Ended, Initialising, InitRun, Life, Running, Starting, Stopping
+from kcm.sandbox.cluster.life import (
+    Arrived,
+    Ended,
+    InitBackingOff,
+    Initialising,
+    InitRun,
+    Life,
+    Running,
+    Starting,
+    Stopping,
+)
 from kcm.sandbox.cluster.views import ContainerView, PodView
 
 Json = dict[str, Any]
@@ -144,8 +154,10 @@ def _initialised(life: Life, pod: PodView) -> _Verdict:
     match life:
         case Running():
             return _TRUE
-        case Initialising(done=runs) | Ended(init=runs):
-            finished = sum(run.finished is not None for run in runs)
+        case Ended(phase="Succeeded"):
+            return _Verdict("True", "PodCompleted")
+        case Initialising(done=runs) | InitBackingOff(done=runs) | Ended(init=runs):
+            finished = sum(run.finished is not None and run.code == 0 for run in runs)
         case _:
             finished = 0
     if finished == len(blocking):
@@ -210,7 +222,7 @@ def _container_status(
 
 def _init_statuses(life: Life, pod: PodView) -> list[Json]:
     match life:
-        case Initialising(done) | Running(_, done) | Ended(_, _, done):
+        case Initialising(done) | InitBackingOff(done) | Running(_, done) | Ended(_, _, done):
             runs = done
         case _:
             runs = ()
@@ -219,7 +231,12 @@ def _init_statuses(life: Life, pod: PodView) -> list[Json]:
         if index < len(runs):
             statuses.append(_init_ran(container, runs[index], pod, isinstance(life, Ended)))
         elif index == len(runs) and isinstance(life, Initialising):
-            statuses.append(_init_runs(container, life.started, pod, ready=False))
+            shown = _init_runs(container, life.started, pod, life.restarts, ready=False)
+            if life.last:
+                shown["lastState"] = _terminated(life.last, pod, container, life.restarts - 1)
+            statuses.append(shown)
+        elif index == len(runs) and isinstance(life, InitBackingOff):
+            statuses.append(_init_backs_off(container, life, pod))
         else:
             statuses.append(_waiting(container, "PodInitializing"))
     return statuses
@@ -227,22 +244,37 @@ def _init_statuses(life: Life, pod: PodView) -> list[Json]:
 
 def _init_ran(container: ContainerView, run: InitRun, pod: PodView, ended: bool) -> Json:
     if run.finished is None and not ended:
-        return _init_runs(container, run.started, pod, ready=True)
-    end = Exit(0, "Completed", run.started, run.finished or run.started)
+        return _init_runs(container, run.started, pod, run.restarts, ready=True)
+    reason = "Error" if run.code else "Completed"
+    end = Exit(run.code, reason, run.started, run.finished or run.started)
     return {
-        **_init_runs(container, run.started, pod, ready=True),
+        **_init_runs(container, run.started, pod, run.restarts, ready=run.code == 0),
         "started": False,
-        "state": _terminated(end, pod, container, 0),
+        "state": _terminated(end, pod, container, run.restarts),
     }
 
 
-def _init_runs(container: ContainerView, started: datetime, pod: PodView, *, ready: bool) -> Json:
+def _init_backs_off(container: ContainerView, life: InitBackingOff, pod: PodView) -> Json:
+    ended = _terminated(life.exit, pod, container, life.restarts)
+    text = f"back-off restarting failed container={container.name} pod={pod.metadata.name}"
+    waits = {"waiting": {"reason": "CrashLoopBackOff", "message": text}}
+    return {
+        **_init_runs(container, life.exit.finished, pod, life.restarts, ready=False),
+        "started": False,
+        "state": waits if life.restarts else ended,
+        "lastState": ended if life.restarts else {},
+    }
+
+
+def _init_runs(
+    container: ContainerView, started: datetime, pod: PodView, restarts: int, *, ready: bool
+) -> Json:
     return {
         "name": container.name,
         "image": container.image,
         "imageID": _image_id(container),
-        "containerID": _container_id(pod, container, 0),
-        "restartCount": 0,
+        "containerID": _container_id(pod, container, restarts),
+        "restartCount": restarts,
         "ready": ready,
         "started": True,
         "state": {"running": {"startedAt": format_time(started)}},

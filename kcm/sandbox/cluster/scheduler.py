@@ -10,6 +10,7 @@ taken on each node.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from dataclasses import dataclass, replace
 
 from kcm.base.clock import Clock
@@ -48,6 +49,8 @@ class Scheduler:
         self._rooms: dict[str, Room] = {}
         self._placed: dict[str, _Place] = {}
         self._pending: dict[str, PodView] = {}
+        self._order: list[tuple[int, int, str]] = []
+        self._arrivals = 0
         self._parked: dict[str, tuple[PodView, str]] = {}
         self._reconsider_at: float | None = None
         self._wake = asyncio.Event()
@@ -87,7 +90,7 @@ class Scheduler:
         parked = self._parked.get(uid)
         if parked is not None and parked[0].intent == pod.intent:
             return
-        self._pending[uid] = pod
+        self._wait(uid, pod)
         self._wake.set()
 
     async def run(self) -> None:
@@ -95,12 +98,25 @@ class Scheduler:
         while True:
             await self._rest()
             turn = self._clock.monotonic()
-            while self._pending:
-                uid = next(iter(self._pending))
-                await self._place(self._pending.pop(uid))
+            while (pod := self._next()) is not None:
+                await self._place(pod)
                 if self._clock.monotonic() - turn >= _TURN:
                     await self._clock.sleep(0)
                     turn = self._clock.monotonic()
+
+    def _wait(self, uid: str, pod: PodView) -> None:
+        if uid not in self._pending:
+            self._arrivals += 1
+            heapq.heappush(self._order, (-pod.spec.priority, self._arrivals, uid))
+        self._pending[uid] = pod
+
+    def _next(self) -> PodView | None:
+        """Take the pod to place next: of the highest priority, and of those the one that waits longest."""
+        while self._order:
+            pod = self._pending.pop(heapq.heappop(self._order)[2], None)
+            if pod is not None:
+                return pod
+        return None
 
     async def _rest(self) -> None:
         wait = None
@@ -111,7 +127,8 @@ class Scheduler:
                 await self._wake.wait()
         except TimeoutError:
             self._reconsider_at = None
-            self._pending.update({uid: pod for uid, (pod, _) in self._parked.items()})
+            for uid, (pod, _) in self._parked.items():
+                self._wait(uid, pod)
         self._wake.clear()
 
     async def _place(self, pod: PodView) -> None:

@@ -31,6 +31,7 @@ class Probe(Spec, frozen=True):
     initial_delay_seconds: int = 0
     period_seconds: int = 10
     success_threshold: int = 1
+    failure_threshold: int = 3
 
 
 class ContainerView(Spec, frozen=True):
@@ -41,6 +42,7 @@ class ContainerView(Spec, frozen=True):
     restart_policy: str = ""
     resources: Resources = Resources()
     readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
     startup_probe: Probe | None = None
 
 
@@ -114,6 +116,7 @@ class PodSpecView(Spec, frozen=True):
     affinity: Affinity | None = None
     tolerations: tuple[Toleration, ...] = ()
     overhead: Mapping[str, str | int | float] = {}
+    priority: int = 0
     scheduling_gates: tuple[SchedulingGate, ...] = ()
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
@@ -126,6 +129,15 @@ class OwnerView(Spec, frozen=True):
     controller: bool = False
 
 
+class StageLabels(Spec, frozen=True):
+    """The one label that orders something: a whole map of labels for each pod would be memory for nothing."""
+
+    stage_failed: str = msgspec.field(default="", name="pod-container-running-failed.stage.kwok.x-k8s.io")
+
+
+_NO_STAGE = StageLabels()
+
+
 class PodMetaView(Spec, frozen=True):
     """Identity and life of a pod."""
 
@@ -136,6 +148,7 @@ class PodMetaView(Spec, frozen=True):
     generation: int = 0
     deletion_timestamp: datetime | None = None
     annotations: Mapping[str, str] = {}
+    labels: StageLabels = _NO_STAGE
     owner_references: tuple[OwnerView, ...] = ()
 
 
@@ -172,7 +185,8 @@ class PodView(Spec, frozen=True):
         """Return what others decide about this pod: changes exactly when the kubelet must look again."""
         meta = self.metadata
         gates = tuple(self.status.holds(gate.condition_type) for gate in self.spec.readiness_gates)
-        return (meta.generation, meta.deletion_timestamp, meta.annotations, self.spec, gates, self.ended)
+        wishes = (meta.annotations, meta.labels)
+        return (meta.generation, meta.deletion_timestamp, wishes, self.spec, gates, self.ended)
 
     @property
     def ended(self) -> bool:
