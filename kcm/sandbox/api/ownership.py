@@ -15,12 +15,14 @@ from typing import Any
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
 from kcm.sandbox.api.calls import Call
+from kcm.sandbox.api.configurations import unfitting
 from kcm.sandbox.api.errors import ApiFailure, Json
 from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.views import from_stored
 from kcm.sandbox.schema.apply import (
     NOBODY,
     ApplyConflict,
+    ConfigurationUnfit,
     Conflict,
     Entry,
     FieldSetError,
@@ -98,6 +100,8 @@ class Ownership:
             return apply(present, from_stored(call.resource, live), config, self._writing(call), force=force)
         except ApplyConflict as conflict:
             raise _conflict(conflict.conflicts) from None
+        except ConfigurationUnfit as unfit:
+            raise unfitting(call.resource, config, unfit.problems) from None
 
     def _writing(self, call: Call) -> Writing:
         resource = call.resource

@@ -14,6 +14,7 @@ from typing import Any
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.api import rendering, startup
+from kcm.sandbox.api.answers import squeezed
 from kcm.sandbox.api.calls import Call, read_delete_options
 from kcm.sandbox.api.configurations import read_configuration
 from kcm.sandbox.api.deletion import Deleter, answer
@@ -269,7 +270,7 @@ class Verbs:
         response = self._reply(call, request, b"", 200)
         if response.content_type == YAML:
             return self._reply(call, request, b"".join(pieces), 200)
-        return replace(response, body=_stream(pieces))
+        return squeezed(replace(response, body=_stream(pieces)), request)
 
     def _reply(self, call: Call, request: Request, body: bytes, status: int) -> Response:
         """Write an answer as JSON or YAML, with the call's warnings."""
@@ -279,8 +280,8 @@ class Verbs:
             headers["Warning"] = ", ".join(f'299 - "{text}"' for text in texts)
         wanted: Wanted = parse_accept(request.headers.get("accept", ""), rendering.ANY_SHAPE)
         if wanted.media == YAML:
-            return Response(status, write_yaml(body), YAML, headers)
-        return Response(status, body, headers=headers)
+            return squeezed(Response(status, write_yaml(body), YAML, headers), request)
+        return squeezed(Response(status, body, headers=headers), request)
 
 
 def _has_verb(call: Call) -> bool:

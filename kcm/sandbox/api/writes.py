@@ -16,7 +16,7 @@ from kcm.base.timestamps import format_time
 from kcm.sandbox.api import rules
 from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.calls import Call
-from kcm.sandbox.api.configurations import check_configuration
+from kcm.sandbox.api.configurations import check_configuration, check_new
 from kcm.sandbox.api.errors import (
     ApiFailure,
     Json,
@@ -145,7 +145,7 @@ class Writer:
 
     def apply(self, call: Call, config: Json, *, force: bool) -> tuple[Record, bool]:
         """Apply a configuration (server-side). Return the object and whether it is new."""
-        check_configuration(call.resource, config)
+        check_configuration(call, config)
         record = self.collection(call.resource).records.get(f"{call.namespace}/{call.name}")
         if record is not None:
             merged, owners = self._owners.apply(call, record, config, force=force)
@@ -154,6 +154,7 @@ class Writer:
             raise not_found(call.resource, call.name)
         self._admission.grants.check_creates(call)
         obj, owners = self._owners.apply(call, None, config, force=force)
+        check_new(call, config)
         if obj["metadata"].get("name") != call.name:
             raise _wrong_name(call, obj)
         return self.create(call, obj, owners), True

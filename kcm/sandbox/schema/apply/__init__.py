@@ -14,6 +14,7 @@ from kcm.sandbox.schema.apply.managers import NOBODY, Entry, Managed, managed, r
 from kcm.sandbox.schema.apply.managers import read as read_managed
 from kcm.sandbox.schema.apply.workflow import (
     ApplyConflict,
+    ConfigurationUnfit,
     Conflict,
     Version,
     Writing,
@@ -24,6 +25,7 @@ from kcm.sandbox.schema.apply.workflow import (
 __all__ = [
     "NOBODY",
     "ApplyConflict",
+    "ConfigurationUnfit",
     "Conflict",
     "Entry",
     "FieldSetError",

@@ -37,9 +37,15 @@ class Comparison(NamedTuple):
 def element_of(kind: Kind, item: Any) -> str:
     """Return the path element of an item of a list that merges; KindError when it has none."""
     if not kind.keys:
-        if item is None or isinstance(item, dict | list):
-            raise KindError("a list that is a set may only hold scalars")
+        if item is None:
+            raise KindError("associative list without keys has an element that's an explicit null")
+        if isinstance(item, dict):
+            raise KindError("associative list without keys has an element that's a map type")
+        if isinstance(item, list):
+            raise KindError("not supported: associative list with lists as elements")
         return value_element(item)
+    if item is None:
+        raise KindError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
         raise KindError("associative list with keys may not have non-map elements")
     keys: dict[str, Any] = {}

@@ -54,6 +54,8 @@ KEY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "EphemeralContainer.ports": _TCP,
     "ServiceSpec.ports": _TCP,
 }
+# Types of which an element without its key has none.
+KEYS_UNSET = frozenset(("ObjectReference",))
 
 # Fields that are in every value of their type, set or not, beside the required ones and metadata.
 KEPT: Mapping[str, tuple[str, ...]] = {

@@ -26,11 +26,13 @@ Form = Literal["scalar", "list", "map", "free"]
 class Kind:
     """One kind of value. `item` is what a list, or a map outside `fields`, holds (None: nothing else).
 
-    `keys` make a list a map by them; a list without keys that is not atomic is a set. `free`
+    `scalar` is "string", "numeric" or "boolean" where a value may be nothing else. `keys` make a list
+    a map by them; a list without keys that is not atomic is a set. `free`
     values are whatever they are: objects merge key by key, lists are one value.
     """
 
     form: Form
+    scalar: str = ""
     atomic: bool = False
     item: Kind | None = None
     keys: tuple[str, ...] = ()
@@ -46,6 +48,17 @@ class Kind:
 
 
 SCALAR = Kind("scalar")
+STRING = Kind("scalar", "string")
+NUMBER = Kind("scalar", "numeric")
+BOOLEAN = Kind("scalar", "boolean")
+_SCALARS = {
+    "string": STRING,
+    "bytes": STRING,
+    "int": NUMBER,
+    "long": NUMBER,
+    "float": NUMBER,
+    "bool": BOOLEAN,
+}
 LEAF = Kind("free", atomic=True)
 FREE = Kind("free")
 FREE.item = FREE
@@ -103,11 +116,22 @@ def _of_field(type_: TypeDef, entry: Field) -> Kind:
             if where in facts.ATOMIC_LISTS or not (keys or is_set):
                 return Kind("list", atomic=True, item=_of_shape(shape.item))
             return Kind(
-                "list", item=_of_shape(shape.item), keys=keys, key_defaults=facts.KEY_DEFAULTS.get(where, {})
+                "list",
+                item=_of_shape(shape.item),
+                keys=keys,
+                key_defaults=_key_defaults(where, shape.item, keys),
             )
         case "map" if shape.item is not None:
             return Kind("map", atomic=where in facts.ATOMIC_MAPS, item=_of_shape(shape.item))
     return _of_shape(shape)
+
+
+def _key_defaults(where: str, item: Shape, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return what an element's keys are when it does not say: zero, unless the facts say otherwise."""
+    if not keys or item.name in facts.KEYS_UNSET:
+        return {}
+    fields = TYPES[item.name].fields
+    return {name: _zero(fields[name].shape) for name in keys} | dict(facts.KEY_DEFAULTS.get(where, {}))
 
 
 def _of_shape(shape: Shape) -> Kind:
@@ -120,4 +144,4 @@ def _of_shape(shape: Shape) -> Kind:
             return Kind("map", item=_of_shape(shape.item))
         case "any":
             return LEAF
-    return SCALAR
+    return _SCALARS.get(shape.name, SCALAR)

@@ -9,13 +9,14 @@ not tracked again until somebody applies to it, as on the real server.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kcm.base.errors import KcmError
-from kcm.sandbox.schema.apply import merging
+from kcm.sandbox.schema.apply import lastapplied, merging
+from kcm.sandbox.schema.apply.checking import problems
 from kcm.sandbox.schema.apply.compare import Comparison, compare, owned
-from kcm.sandbox.schema.apply.fieldsets import Path, Tree, difference, intersection, paths, union
+from kcm.sandbox.schema.apply.fieldsets import Path, Tree, difference, has, intersection, paths, union
 from kcm.sandbox.schema.apply.kinds import Kind
 from kcm.sandbox.schema.apply.managers import (
     APPLY,
@@ -48,6 +49,14 @@ class Conflict:
 
     entry: Entry
     path: Path
+
+
+class ConfigurationUnfit(KcmError):
+    """A configuration does not fit its kind. `problems` are in its order."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__(found[0])
+        self.problems = found
 
 
 class ApplyConflict(KcmError):
@@ -122,18 +131,17 @@ def track_update(present: Managed, old: Json, new: Json, writing: Writing) -> Ma
 def apply(
     present: Managed, live: Json, config: Json, writing: Writing, *, force: bool
 ) -> tuple[Json, Managed]:
-    """Return the object and its entries after `config` was applied; ApplyConflict.
+    """Return the object and its entries after `config` was applied; ApplyConflict, ConfigurationUnfit.
 
     An empty `live` means that the object is new.
     """
     if not present and live:
-        first = Writing(
-            BEFORE_APPLY, writing.api_version, writing.subresource, writing.time, writing.versions
-        )
-        present = track_update(NOBODY, {}, live, first) if live else present
+        present = track_update(NOBODY, {}, live, replace(writing, manager=BEFORE_APPLY))
     version = writing.version(writing.api_version)
+    if found := problems(version.kind, config):
+        raise ConfigurationUnfit(found)
     merged = merging.merge(version.kind, live, config)
-    fields = difference(difference(owned(version.kind, config), version.reset, deep=True), {})
+    fields = difference(owned(version.kind, config), version.reset, deep=True)
     entry = writing.entry(APPLY, fields)
     entries = {one.identity: one for one in present.entries}
     last = entries.get(entry.identity)
@@ -143,12 +151,19 @@ def apply(
     changes = _Changes(live, merged, writing)
     others = managed(one for one in entries.values() if one.identity != entry.identity)
     if not force and (conflicts := _conflicts(others, changes)):
-        raise ApplyConflict(conflicts)
+        if writing.manager == lastapplied.MANAGER:
+            ours = lastapplied.takeable(version.kind, writing.api_version, live)
+            conflicts = [conflict for conflict in conflicts if not has(ours, conflict.path)]
+        if conflicts:
+            raise ApplyConflict(conflicts)
     after = _taken(others, changes, writing)
     named = difference(fields, STRIPPED)
     if named:
-        time = last.time if last is not None and merged == live else writing.time
+        # What changes nothing has no time of its own: a new owner's entry then has none at all.
+        time = (last.time if last is not None else "") if merged == live else writing.time
         after[entry.identity] = entry._replace(fields=field_set(named), time=time)
+    if writing.manager == lastapplied.MANAGER:
+        merged = lastapplied.kept_in_step(config, merged)
     return merged, managed(after.values())
 
 
