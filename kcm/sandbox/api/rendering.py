@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kcm.base.clock import Clock
-from kcm.sandbox.api.errors import bad_request
+from kcm.sandbox.api.errors import bad_request, go_quote
 from kcm.sandbox.api.history import watch_line
 from kcm.sandbox.api.lists import Page
 from kcm.sandbox.api.negotiation import Wanted
@@ -45,6 +45,9 @@ class Renderer:
         self.is_table = wanted.shape == TABLE
         # Stored bytes can be sent as they are.
         self.verbatim = not wanted.shape and not is_view(resource)
+        plain = not wanted.shape and resource.custom is None
+        head = f'"kind":"{resource.kind}","apiVersion":"{resource.api_version}",'
+        self._items_head = head.encode() if plain else b""
 
     def item(self, raw: bytes) -> bytes:
         """Return one stored object as the body of an answer."""
@@ -80,7 +83,9 @@ class Renderer:
         if self.is_table:
             objects = [from_stored(self._resource, record.copy()) for record in records]
             return encode(self._table(objects, {}, columns=False)["rows"])[1:-1]
-        return b",".join([self.item(record.raw) for record in records])
+        # Only in a list of built-in objects is the kind left out: the list's says it for all.
+        cut = self._items_head
+        return b",".join([_behind(self.item(record.raw), cut) for record in records])
 
     def event(self, kind: str, raw: bytes) -> bytes:
         """Return one watch line about a stored object."""
@@ -88,13 +93,12 @@ class Renderer:
 
     def bookmark(self, version: int, *, initial_end: bool) -> bytes:
         """Return a watch line that only carries a version."""
-        metadata: Json = {"resourceVersion": str(version), "creationTimestamp": None}
+        metadata: Json = {"resourceVersion": str(version)}
         if initial_end:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         if self.is_table:
-            shown = self._table([], {"resourceVersion": str(version)}, columns=not self._columns_sent)
-            shown["rows"] = []
-            shown["metadata"] = metadata
+            bare = {"metadata": metadata, "spec": {}, "status": {}}
+            shown = self._table([bare], {"resourceVersion": str(version)}, columns=not self._columns_sent)
             self._columns_sent = True
         elif self._wanted.shape:
             shown = {
@@ -133,13 +137,19 @@ class Renderer:
         )
 
 
+def _behind(raw: bytes, head: bytes) -> bytes:
+    """Return an object's JSON without the fields that `head` holds, if it begins with them."""
+    return b"{" + raw[len(head) + 1 :] if head and raw.startswith(head, 1) else raw
+
+
 def _include(text: str) -> IncludeObject:
     match text:
         case "" | "Metadata":
             return "Metadata"
         case "None" | "Object":
             return text
-    raise bad_request(f"unrecognized includeObject value: {text[:40]!r}")
+    message = f"Invalid value: {go_quote(text)}: must be 'Metadata', 'Object', 'None', or empty"
+    raise bad_request(f"Unable to convert to Table as requested: includeObject: {message}")
 
 
 def partial(obj: Json, version: str) -> Json:

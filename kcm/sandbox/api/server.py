@@ -18,20 +18,20 @@ from kcm.base.rng import Rng
 from kcm.sandbox.access.users import User
 from kcm.sandbox.api import documents, faults, startup
 from kcm.sandbox.api.admission import Admission
+from kcm.sandbox.api.answers import refused, stamped
 from kcm.sandbox.api.audit import Audit
 from kcm.sandbox.api.calls import Call, read_call
 from kcm.sandbox.api.collector import GarbageCollector
 from kcm.sandbox.api.definitions import Definitions
 from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.durable import Durability
-from kcm.sandbox.api.errors import ApiFailure, unknown_route
+from kcm.sandbox.api.errors import ApiFailure, method_not_allowed, nothing_here, unknown_route
 from kcm.sandbox.api.expiry import Expiry
 from kcm.sandbox.api.gate import AccessSettings, Gate
 from kcm.sandbox.api.grants import Grants
 from kcm.sandbox.api.metrics.api import MetricsApi
 from kcm.sandbox.api.metrics.routes import is_measured
 from kcm.sandbox.api.namespaces import NamespaceController
-from kcm.sandbox.api.records import encode
 from kcm.sandbox.api.reviews import Reviews
 from kcm.sandbox.api.roles import RoleGatherer
 from kcm.sandbox.api.routing import parse
@@ -76,6 +76,7 @@ class ApiServer:
         self.faults = faults.Faults()
         self.audit = Audit(self.store, clock)
         self._clock = clock
+        self._rng = rng
         access = access or AccessSettings()
         self.gate = Gate(self.store, access, clock)
         admission = Admission(self.store, Grants(self.gate))
@@ -125,15 +126,18 @@ class ApiServer:
         return await self._guarded(request, self.gate.admit)
 
     async def _guarded(self, request: Request, admit: Callable[[Request], User]) -> Response:
+        return stamped(await self._answered(request, admit), request, self._rng)
+
+    async def _answered(self, request: Request, admit: Callable[[Request], User]) -> Response:
         try:
             return await self._answer(request, admit(request))
         except ApiFailure as failure:
-            return _refuse(failure)
+            return refused(failure)
         except ConnectionLost:
             raise
         except Exception as error:  # noqa: BLE001 - a process edge: a mistake of ours costs one request
             log.error("request failed", method=request.method, path=request.path, error=repr(error))
-            return _refuse(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
+            return refused(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
 
     async def _answer(self, request: Request, user: User) -> Response:
         route = parse(request.path, self.registry)
@@ -141,9 +145,7 @@ class ApiServer:
         if route is None and measured is None:
             return self._document(request)
         if request.method not in _METHODS:
-            raise ApiFailure(
-                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-            )
+            raise method_not_allowed()
         call = read_call(request, route) if route is not None else measured
         assert call is not None, "a request is for a resource or for a metric here"
         call.user = user
@@ -159,8 +161,15 @@ class ApiServer:
                 resources = (*resources, *self.metrics.resources())
             response = documents.answer(request, resources)
         if response is None:
-            raise unknown_route()
+            raise unknown_route() if self._is_served(request.path) else nothing_here()
         return response
+
+    def _is_served(self, path: str) -> bool:
+        """Say whether a path lies in an API group that is served."""
+        root, _, rest = path.strip("/").partition("/")
+        group = rest.partition("/")[0]
+        known = (*self.registry.resources, *self.metrics.resources())
+        return root == "api" or (root == "apis" and any(resource.group == group for resource in known))
 
     async def _serve(self, call: Call, request: Request) -> Response:
         if is_measured(call):
@@ -187,8 +196,3 @@ class ApiServer:
         if spoiler is not None and not isinstance(response.body, bytes):
             return replace(response, body=spoiler.spoil(response.body))
         return response
-
-
-def _refuse(failure: ApiFailure) -> Response:
-    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
-    return Response(failure.code, encode(failure.status()), headers=headers)
