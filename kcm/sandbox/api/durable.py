@@ -41,15 +41,19 @@ class Durability:
     def attach(self, store: Store) -> None:
         """Fill the store, then keep what it commits. Listeners must have been added before.
 
-        ConfigurationError when what is in the directory cannot be read.
+        ConfigurationError when what is in the directory cannot be read, StorageFailed when it cannot
+        be written.
         """
         try:
-            version = self._restore(store)
+            self._restore(store)
+            # Lists show the version from which we go on: were it not kept, a clock that was set
+            # back could bring it again. And a disk that takes nothing is found out here.
+            self._vault.write((), (), store.version)
         except BaseException:
             self._vault.close()
             raise
         self._store = store
-        self._journal = Journal(self._vault, version)
+        self._journal = Journal(self._vault, store.version)
         store.listeners.append(self._heard)
 
     def guard(self, handler: Handler) -> Handler:
@@ -97,7 +101,7 @@ class Durability:
         if self._journal is not None and self._store is not None:
             await self._journal.settled(self._store.version)
 
-    def _restore(self, store: Store) -> int:
+    def _restore(self, store: Store) -> None:
         rows, version = self._vault.load()
         # Ages survive as differences: the monotonic clock of the process that wrote them is gone.
         offset = self._clock.monotonic() - self._clock.wall().timestamp()
@@ -110,7 +114,6 @@ class Durability:
                 place = f"{row.resource} {row.key}"
                 raise refused(self._directory, f"{FILE} is damaged: {place}: {error!r}") from error
         store.resume(version)
-        return version
 
     def _heard(self, collection: Collection, event: Event) -> None:
         if self._journal is None:
