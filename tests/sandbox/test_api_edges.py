@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from typing import Any
 
@@ -40,21 +41,22 @@ def config(name: str = "m") -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "path", "status", "reason"),
     [
-        ("GET", "/nowhere", 404, "NotFound"),
         ("GET", "/apis/apps/v1/widgets", 404, "NotFound"),
         ("GET", "/apis/apps/v2/replicasets", 404, "NotFound"),
         ("GET", "/api/v1/pods/a", 404, "NotFound"),
         ("GET", f"{PODS}/a/unheard", 404, "NotFound"),
         ("GET", f"{PODS}/absent", 404, "NotFound"),
         ("POST", f"{PODS}/a", 405, "MethodNotAllowed"),
-        ("POST", "/api/v1/pods", 400, "BadRequest"),
+        ("POST", "/api/v1/pods", 405, "MethodNotAllowed"),
+        ("PUT", PODS, 405, "MethodNotAllowed"),
+        ("PATCH", PODS, 405, "MethodNotAllowed"),
+        ("DELETE", "/api/v1/pods", 405, "MethodNotAllowed"),
         ("PUT", f"{PODS}/a/binding", 405, "MethodNotAllowed"),
         ("DELETE", "/api/v1/namespaces", 405, "MethodNotAllowed"),
         ("OPTIONS", PODS, 405, "MethodNotAllowed"),
         ("GET", f"{PODS}/a/log", 501, "NotImplemented"),
         ("POST", f"{PODS}/a/exec", 501, "NotImplemented"),
         ("GET", "/openapi/v2", 406, "NotAcceptable"),
-        ("GET", "/openapi/v3/apis/none/v1", 404, "NotFound"),
     ],
 )
 def test_what_is_not_served_is_a_status(play, method, path, status, reason):
@@ -62,6 +64,38 @@ def test_what_is_not_served_is_a_status(play, method, path, status, reason):
         answer = await api(method, path, b"{}" if method in ("POST", "PUT") else None)
         assert (answer.status, answer.body["kind"], answer.body["reason"]) == (status, "Status", reason)
         assert answer.body["code"] == status
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/apis/none/v1/things", "/openapi/v3/apis/none/v1"])
+def test_a_path_that_no_part_of_the_server_knows_is_answered_in_text(play, path):
+    async def scenario(api):
+        answer = await api.get(path)
+        assert (answer.status, answer.response.body) == (404, b"404 page not found\n")
+        assert answer.content_type == "text/plain; charset=utf-8"
+
+    play(scenario)
+
+
+def test_every_answer_says_its_audit_id_and_that_it_is_not_to_be_kept(play):
+    async def scenario(api):
+        answers = [await api.get(path) for path in (PODS, f"{PODS}/absent", "/nowhere", "/version")]
+        assert all(answer.headers["Cache-Control"] == "no-cache, private" for answer in answers)
+        assert len({answer.headers["Audit-Id"] for answer in answers}) == len(answers)
+
+    play(scenario)
+
+
+def test_only_long_answers_are_compressed_and_only_for_who_asks(play):
+    async def scenario(api):
+        maps = "/api/v1/namespaces/default/configmaps"
+        await api.post(maps, {"metadata": {"name": "long"}, "data": {"a": "x" * 200_000}})
+        asked = {"accept-encoding": "gzip, deflate"}
+        packed = await api("GET", f"{maps}/long", headers=asked)
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.response.body) == (await api.get(f"{maps}/long")).response.body
+        assert "Content-Encoding" not in (await api("GET", f"{maps}/kube-root-ca.crt", headers=asked)).headers
 
     play(scenario)
 

@@ -142,7 +142,9 @@ def test_a_version_from_the_future_is_waited_for_and_then_refused(play):
         ({"fieldSelector": "spec.color=red"}, 400),
         ({"watch": "true", "sendInitialEvents": "true"}, 422),
         ({"watch": "true", "resourceVersionMatch": "NotOlderThan"}, 422),
-        ({"watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}, 422),
+        ({"watch": "true", "continue": "abc"}, 422),
+        ({"watch": "true", "resourceVersion": "abc"}, 500),
+        ({"watch": "true", "timeoutSeconds": "soon"}, 400),
     ],
 )
 def test_options_that_the_real_server_refuses_are_refused(play, query, status):
@@ -331,6 +333,7 @@ def test_bookmarks_come_each_minute_and_two_seconds_before_the_end(play):
     async def scenario(api):
         version = await make(api, "a")
         watch = await api.watch(MAPS, resourceVersion=version, allowWatchBookmarks="true", timeoutSeconds=100)
+        await api.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "elsewhere"}})
         times = []
         for _ in range(2):
             assert (await watch.next())["type"] == "BOOKMARK"
@@ -338,6 +341,59 @@ def test_bookmarks_come_each_minute_and_two_seconds_before_the_end(play):
         assert times == pytest.approx([60.0, 98.0])
         assert await watch.rest() == []
         assert api.clock.monotonic() == pytest.approx(100.0)
+
+    play(scenario)
+
+
+def test_a_bookmark_that_would_tell_nothing_new_is_not_sent(play):
+    async def scenario(api):
+        version = await make(api, "a")
+        watch = await api.watch(MAPS, resourceVersion=version, allowWatchBookmarks="true", timeoutSeconds=100)
+        assert await watch.rest() == []
+
+    play(scenario)
+
+
+def test_a_watch_from_the_future_is_silent_until_it_has_come(play):
+    async def scenario(api):
+        future = api.server.store.version + 3
+        watch = await api.watch(MAPS, resourceVersion=future, timeoutSeconds=30)
+        for name in "abcde":
+            await make(api, name)
+        events = await watch.rest()
+        assert [event["object"]["metadata"]["name"] for event in events] == ["d", "e"]
+
+    play(scenario)
+
+
+def test_a_watch_that_begins_with_a_state_of_the_future_fails_in_its_stream(play):
+    async def scenario(api):
+        future = str(api.server.store.version + 10)
+        initial = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        watch = await api.watch(MAPS, resourceVersion=future, **initial)
+        (event,) = await watch.rest()
+        assert (event["type"], event["object"]["code"]) == ("ERROR", 504)
+        assert event["object"]["details"]["retryAfterSeconds"] == 1
+        assert api.clock.monotonic() == pytest.approx(3.0)
+
+    play(scenario)
+
+
+def test_without_bookmarks_a_watch_list_does_not_say_where_its_state_ends(play):
+    async def scenario(api):
+        await make(api, "a")
+        initial = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        watch = await api.watch(MAPS, timeoutSeconds=5, fieldSelector="metadata.name=a", **initial)
+        assert [event["type"] for event in await watch.rest()] == ["ADDED"]
+
+    play(scenario)
+
+
+def test_a_watch_from_nowhere_says_where_its_state_ends(play):
+    async def scenario(api):
+        watch = await api.watch(MAPS, timeoutSeconds=5, allowWatchBookmarks="true", labelSelector="none")
+        (event,) = await watch.rest()
+        assert event["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
     play(scenario)
 

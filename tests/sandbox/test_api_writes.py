@@ -48,7 +48,7 @@ def test_a_new_object_gets_the_servers_metadata_and_none_of_the_clients(play):
         assert metadata["creationTimestamp"] == "2026-01-01T00:00:00Z"
         assert metadata["generation"] == 1
         assert metadata["namespace"] == "default"
-        assert not {"deletionTimestamp", "selfLink", "managedFields"} & metadata.keys()
+        assert not {"deletionTimestamp", "selfLink"} & metadata.keys()
         assert answer.body["status"] == {"phase": "Pending", "qosClass": "BestEffort"}
         assert list(answer.body)[:3] == ["kind", "apiVersion", "metadata"]
 
@@ -265,13 +265,16 @@ def test_a_deployments_status_write_keeps_labels_and_a_pods_its_owners(play):
     play(scenario)
 
 
-def test_a_patch_with_a_stale_version_or_another_uid_is_a_conflict(play):
+def test_a_patch_with_a_stale_version_is_a_conflict_and_one_with_another_uid_is_invalid(play):
     async def scenario(api):
         made = await api.post(MAPS, config(a="1"))
         await api.patch(f"{MAPS}/m", {"data": {"a": "2"}})
         stale = {"metadata": {"resourceVersion": made.version}, "data": {"a": "3"}}
         assert (await api.patch(f"{MAPS}/m", stale)).status == 409
-        assert (await api.patch(f"{MAPS}/m", {"metadata": {"uid": "other"}})).status == 409
+        other = await api.patch(f"{MAPS}/m", {"metadata": {"uid": "other"}})
+        assert (other.status, other.body["reason"]) == (422, "Invalid")
+        put = await api.put(f"{MAPS}/m", {"metadata": {"name": "m", "uid": "other"}})
+        assert (put.status, put.body["reason"]) == (409, "Conflict")
 
     play(scenario)
 
@@ -304,11 +307,10 @@ def test_json_patches_are_applied_and_refused_as_the_server_words_it(play):
     play(scenario)
 
 
-def test_a_patch_of_what_is_absent_is_not_found_and_apply_is_not_served(play):
+def test_a_patch_of_what_is_absent_is_not_found_and_one_of_no_type_is_refused(play):
     async def scenario(api):
         assert (await api.patch(f"{MAPS}/m", {})).status == 404
         await api.post(MAPS, config())
-        assert (await api.patch(f"{MAPS}/m", {}, "application/apply-patch+yaml")).status == 415
         assert (await api.patch(f"{MAPS}/m", {}, "")).status == 415
 
     play(scenario)
@@ -357,10 +359,12 @@ def test_a_value_of_the_wrong_type_is_a_bad_request_and_an_impossible_one_is_inv
     play(scenario)
 
 
-def test_a_status_of_the_wrong_type_is_a_bad_request(play):
+def test_a_patched_status_of_the_wrong_type_is_invalid_and_a_put_one_is_a_bad_request(play):
     async def scenario(api):
         await api.post(SETS, workload())
-        assert (await api.patch(f"{SETS}/w/status", {"status": {"replicas": "x"}})).status == 400
+        assert (await api.patch(f"{SETS}/w/status", {"status": {"replicas": "x"}})).status == 422
+        made = (await api.get(f"{SETS}/w")).body
+        assert (await api.put(f"{SETS}/w/status", {**made, "status": {"replicas": "x"}})).status == 400
 
     play(scenario)
 
