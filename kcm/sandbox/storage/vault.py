@@ -34,6 +34,9 @@ _CONFLICT = (
     " ON CONFLICT (resource, key) DO UPDATE SET "
     "version = excluded.version, written = excluded.written, body = excluded.body"
 )
+# Joined in this order, or SQLite would look at every object for each that is gone.
+_FORGET = "DELETE FROM objects WHERE rowid IN (SELECT objects.rowid FROM (VALUES "
+_BY_INDEX = ") AS gone CROSS JOIN objects ON resource = gone.column1 AND key = gone.column2)"
 # Rows in one statement: SQLite lets go of the interpreter once a statement, not once a row.
 _TOGETHER = (256, 32, 4, 1)
 
@@ -88,7 +91,7 @@ class Vault:
         try:
             database.execute("BEGIN IMMEDIATE")
             _many(database, "INSERT INTO objects VALUES ", "(?,?,?,?,?)", rows, _CONFLICT)
-            _many(database, "DELETE FROM objects WHERE (resource, key) IN (VALUES ", "(?,?)", gone, ")")
+            _many(database, _FORGET, "(?,?)", gone, _BY_INDEX)
             database.execute("UPDATE counter SET version = ?", (version,))
             database.execute("COMMIT")
         except sqlite3.Error as error:
