@@ -52,10 +52,13 @@ def _read(body: bytes) -> tuple[Any, Sequence[str]]:
         raise bad_request(_UNREADABLE + str(error)) from None
 
 
-def check_configuration(call: Call, config: Json) -> None:
-    """Raise 400 unless the configuration is an object of the resource, without managedFields."""
+def check_configuration(call: Call, config: Json, expected: tuple[str, str] | None = None) -> None:
+    """Raise 400 unless the configuration is an object of the resource, without managedFields.
+
+    `expected` are the version and kind of a subresource with its own.
+    """
     version, kind = config.get("apiVersion") or "", config.get("kind") or ""
-    if version != call.resource.api_version or kind != call.resource.kind:
+    if (version, kind) != (expected or (call.resource.api_version, call.resource.kind)):
         shown = version if isinstance(version, str) and version.count("/") < 2 else ""
         raise bad_request(f"invalid object type: {_slashed(shown)}, Kind={kind}")
     metadata = config.get("metadata")

@@ -9,7 +9,9 @@ set, worked out once. Binding and eviction own nothing. Owns the memory of such 
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 from kcm.base.clock import Clock
@@ -31,16 +33,19 @@ from kcm.sandbox.schema.apply import (
     Writing,
     apply,
     builtin,
+    custom,
     managed,
     paths_shown,
     read_managed,
     resets,
     track_update,
 )
-from kcm.sandbox.schema.apply.fieldsets import Tree
-from kcm.sandbox.schema.apply.kinds import FREE
+from kcm.sandbox.schema.apply.fieldsets import Path, Tree, field_element
+from kcm.sandbox.schema.apply.kinds import FREE, Kind
 from kcm.sandbox.schema.apply.managers import UPDATE, FieldSet
-from kcm.sandbox.schema.resources import ResourceInfo
+from kcm.sandbox.schema.apply.scale import REPLICAS, to_parent, to_scale
+from kcm.sandbox.schema.apply.scale import VERSION as SCALE_VERSION
+from kcm.sandbox.schema.resources import ResourceInfo, find
 
 # These change their object in the server's own name.
 _UNTRACKED = frozenset(("binding", "eviction"))
@@ -87,7 +92,13 @@ class Ownership:
             return present
         if given is not None and not call.subresource and encode(given) != present.encoded:
             present = NOBODY if resets(given) else _read(given, present)
-        return track_update(present, old, new, self._writing(call)) if present else NOBODY
+        if not present:
+            return NOBODY
+        writing = self._writing(call)
+        if call.subresource == "scale":
+            # What came by a Scale has no time, as on the real server.
+            writing = replace(writing, time="")
+        return track_update(present, old, new, writing)
 
     def apply(self, call: Call, record: Record | None, config: Json, *, force: bool) -> tuple[Json, Managed]:
         """Return what applying `config` makes of the object (None: it is new), and its entries.
@@ -103,6 +114,24 @@ class Ownership:
         except ConfigurationUnfit as unfit:
             raise unfitting(call.resource, config, unfit.problems) from None
 
+    def apply_scale(
+        self, call: Call, record: Record, scale: Json, config: Json, *, force: bool
+    ) -> tuple[Json, Managed]:
+        """Return what applying `config` makes of the object's Scale, and the entries of the object then."""
+        writing = self._writing(call)
+        kind = builtin("Scale", SCALE_VERSION)
+        assert kind is not None
+        version = Version(kind, _as_it_is, _STATUS)
+        scaling = replace(writing, api_version=SCALE_VERSION, versions={SCALE_VERSION: version}.get)
+        path = _replicas_path(call.resource)
+        try:
+            merged, entries = apply(to_scale(record.managed, path), scale, config, scaling, force=force)
+        except ApplyConflict as conflict:
+            raise _conflict(conflict.conflicts) from None
+        except ConfigurationUnfit as unfit:
+            raise unfitting(call.resource, config, unfit.problems) from None
+        return merged, to_parent(record.managed, entries, writing.api_version, path)
+
     def _writing(self, call: Call) -> Writing:
         resource = call.resource
         return Writing(
@@ -114,6 +143,27 @@ class Ownership:
         )
 
 
+# What the server gives to a new object's spec, in nobody's name, where its creator did not.
+_ALLOCATED: Mapping[str, frozenset[str]] = {
+    "Namespace": frozenset(("finalizers",)),
+    "Service": frozenset(("clusterIP", "clusterIPs", "healthCheckNodePort", "ipFamilies", "ipFamilyPolicy")),
+}
+
+
+def asked_fields(resource: ResourceInfo, obj: Json) -> Callable[[Json], Json]:
+    """Return what shows the completed form of a new object without what the server allocates by itself."""
+    allocated = _ALLOCATED.get(resource.nature)
+    if allocated is None:
+        return _as_it_is
+    hidden = allocated.difference(obj.get("spec") or ())
+
+    def show(completed: Json) -> Json:
+        spec = completed.get("spec") or {}
+        return {**completed, "spec": {name: spec[name] for name in spec if name not in hidden}}
+
+    return show
+
+
 def manager_of(call: Call) -> str:
     """Return the name a write is remembered by: fieldManager, or the User-Agent up to its first slash."""
     manager = call.options.get("fieldManager", "")
@@ -121,6 +171,17 @@ def manager_of(call: Call) -> str:
         return manager
     text = "".join(filter(str.isprintable, call.agent.partition("/")[0]))
     return text.encode()[:_MOST_MANAGER].decode(errors="ignore")
+
+
+def _as_it_is(obj: Json) -> Json:
+    return obj
+
+
+def _replicas_path(resource: ResourceInfo) -> Path:
+    """Return where an object of the resource keeps its replicas."""
+    if resource.custom is None or resource.custom.scale is None:
+        return REPLICAS
+    return tuple(field_element(name) for name in resource.custom.scale.spec.strip(".").split("."))
 
 
 def _entry(writing: Writing, fields: FieldSet) -> Entry:
@@ -153,28 +214,52 @@ def _read(given: Any, otherwise: Managed) -> Managed:
 
 
 _STATUS: Tree = {"f:status": {}}
-_RESETS: dict[tuple[str, str], Tree] = {
-    ("Deployment", "status"): {"f:spec": {}, "f:metadata": {"f:labels": {}}},
-    ("Pod", "status"): {
-        "f:spec": {},
-        "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}},
-    },
-}
+_SPEC: Tree = {"f:spec": {}}
 _CUSTOM_STATUS: Tree = {"f:spec": {}, "f:metadata": {}}
+_STATUS_RESETS: Mapping[str, Tree] = {
+    "Deployment": {"f:spec": {}, "f:metadata": {"f:labels": {}}},
+    "Pod": {"f:spec": {}, "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}}},
+}
 
 
-@cache
-def _versions(resource: ResourceInfo, subresource: str) -> Any:
+@lru_cache(maxsize=256)
+def _versions(resource: ResourceInfo, subresource: str) -> Callable[[str], Version | None]:
     """Return how to see objects of the resource in each version that entries may name."""
-    reset: Tree = {}
-    if "status" in resource.subresources:
-        if subresource == "status":
-            reset = _RESETS.get((resource.nature, "status"), {"f:spec": {}})
-        else:
-            reset = _STATUS
-    kind = builtin(resource.nature, resource.api_version) or FREE
-    own = Version(kind, lambda obj: from_stored(resource, obj), reset)
-    return {resource.api_version: own}.get
+
+    @cache
+    def version(name: str) -> Version | None:
+        info = _info(resource, name)
+        if info is None:
+            return None
+        kind = custom(info.custom.source) if info.custom else builtin(info.nature, info.api_version)
+        return Version(
+            kind or Kind("map", item=FREE),
+            lambda obj: from_stored(info, obj) if obj else obj,
+            _reset(info, subresource),
+        )
+
+    return version
+
+
+def _info(resource: ResourceInfo, version: str) -> ResourceInfo | None:
+    if version == resource.api_version:
+        return resource
+    group, _, name = version.rpartition("/")
+    if resource.custom is None:
+        return find(group, name, resource.plural)
+    # The versions of a custom resource differ in name, and seldom in what matters here.
+    return resource if group == resource.group else None
+
+
+def _reset(resource: ResourceInfo, subresource: str) -> Tree:
+    """Return the fields that a write by this endpoint does not reach."""
+    if "status" not in resource.subresources:
+        return {}
+    if subresource != "status":
+        return _STATUS
+    if resource.custom is not None:
+        return _CUSTOM_STATUS
+    return _STATUS_RESETS.get(resource.nature, _SPEC)
 
 
 def _conflict(conflicts: list[Conflict]) -> ApiFailure:

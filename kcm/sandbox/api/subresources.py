@@ -20,6 +20,7 @@ from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.api.views import from_stored
 from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.schema.apply import Managed
 from kcm.sandbox.schema.custom import scale as custom_scale
 from kcm.sandbox.schema.resources import ResourceInfo
 
@@ -82,8 +83,17 @@ class Subresources:
         self._deleter = deleter
         self._clock = clock
 
-    def put_scale(self, call: Call, scale: Any) -> Json:
-        """Set the replicas of the parent; uid and resourceVersion in the Scale are preconditions."""
+    def apply_scale(self, call: Call, config: Json, *, force: bool) -> Json:
+        """Apply a Scale (server-side); 409 when another owns the replicas."""
+        present = scale_of(call.resource, self._writer.find(call))
+        scale, owners = self._writer.apply_scale(call, present, config, force=force)
+        return self.put_scale(call, scale, owners)
+
+    def put_scale(self, call: Call, scale: Any, owners: Managed | None = None) -> Json:
+        """Set the replicas of the parent; uid and resourceVersion in the Scale are preconditions.
+
+        `owners` are the parent's managedFields where they are known already.
+        """
         if not isinstance(scale, dict) or scale.get("kind", "Scale") != "Scale":
             raise bad_request("the body must be a Scale of autoscaling/v1")
         metadata = scale.get("metadata") or {}
@@ -111,7 +121,7 @@ class Subresources:
                     parent["metadata"][name] = metadata[name]
             return parent
 
-        return scale_of(call.resource, self._writer.replace(call, change))
+        return scale_of(call.resource, self._writer.replace(call, change, owners=owners))
 
     def bind(self, call: Call, binding: Any) -> Json:
         """Put a pod on a node; 409 when it is on one already."""

@@ -237,6 +237,9 @@ class Verbs:
             return scale_of(resource, self._writer.find(call))
         if call.verb == "update":
             return self._subresources.put_scale(call, self._body(request))
+        if request.headers.get("content-type", "").startswith(APPLY_PATCH):
+            config = read_configuration(call, request.body)
+            return self._subresources.apply_scale(call, config, force=call.flag("force"))
         present = scale_of(resource, self._writer.find(call))
         return self._subresources.put_scale(call, self._change(call, request)(present))
 

@@ -40,7 +40,7 @@ from kcm.sandbox.api.knowledge import (
     check_update,
     complete,
 )
-from kcm.sandbox.api.ownership import Ownership
+from kcm.sandbox.api.ownership import Ownership, asked_fields
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.views import from_stored, settled, storage_group, to_stored
@@ -95,9 +95,10 @@ class Writer:
         if resource.namespaced:
             self._admission.check_namespace(resource, call.namespace, metadata.get("name", ""))
         given = metadata.pop("managedFields", None)
+        asked = asked_fields(resource, obj)
         rules.begin_life(resource, obj, format_time(self._clock.wall()), self._rng)
         complete(resource, obj, known)
-        owners = owners or self._owners.created(call, obj, given, known)
+        owners = owners or self._owners.created(call, asked(obj), given, known)
         self._admission.complete(resource, obj)
         metadata["managedFields"] = owners
         old = collection.records.get(f"{call.namespace}/{metadata['name']}")
@@ -155,9 +156,15 @@ class Writer:
         self._admission.grants.check_creates(call)
         obj, owners = self._owners.apply(call, None, config, force=force)
         check_new(call, config)
+        obj["metadata"].pop("resourceVersion", None)
         if obj["metadata"].get("name") != call.name:
             raise _wrong_name(call, obj)
         return self.create(call, obj, owners), True
+
+    def apply_scale(self, call: Call, scale: Json, config: Json, *, force: bool) -> tuple[Json, Managed]:
+        """Apply a configuration to the Scale of an object. Return the Scale and the object's entries."""
+        check_configuration(call, config, ("autoscaling/v1", "Scale"))
+        return self._owners.apply_scale(call, self.find(call), scale, config, force=force)
 
     def replace(
         self, call: Call, change: Change, *, owners: Managed | None = None, shows_owners: bool = False
@@ -190,7 +197,7 @@ class Writer:
                 for name, value in new.items()
                 if name in old or name in changed
             }
-        resource, new, old = settled(resource, new, old)
+        resource, new, old = settled(resource, new, old, record)
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
             new = rules.only_status(resource, new, old)

@@ -12,6 +12,7 @@ from kcm.sandbox.schema.apply.fieldsets import show as paths_shown
 from kcm.sandbox.schema.apply.kinds import Kind, builtin
 from kcm.sandbox.schema.apply.managers import NOBODY, Entry, Managed, managed, resets
 from kcm.sandbox.schema.apply.managers import read as read_managed
+from kcm.sandbox.schema.apply.structural import custom
 from kcm.sandbox.schema.apply.workflow import (
     ApplyConflict,
     ConfigurationUnfit,
@@ -35,6 +36,7 @@ __all__ = [
     "Writing",
     "apply",
     "builtin",
+    "custom",
     "managed",
     "paths_shown",
     "read_managed",

@@ -71,6 +71,11 @@ def builtin(kind: str, api_version: str) -> Kind | None:
     return None if type_.is_free else _named(type_.name)
 
 
+def metadata_kind() -> Kind:
+    """Return the kind of every object's metadata."""
+    return _named("ObjectMeta")
+
+
 _made: dict[str, Kind] = {}
 
 
