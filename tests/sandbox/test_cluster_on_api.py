@@ -383,3 +383,59 @@ def test_the_cluster_goes_on_when_its_watch_is_cut_and_history_is_lost():
             assert (await there.pod("after"))["status"]["phase"] == "Running"
 
     run(story())
+
+
+def test_a_cluster_that_starts_again_finds_its_pods_running_and_leaves_them_so():
+    async def restarted():
+        settings = ClusterSettings()
+        first = World(settings)
+        async with asyncio.TaskGroup() as group:
+            server = group.create_task(first.server.run())
+            await first.cluster.register()
+            cluster = group.create_task(first.cluster.run())
+            await first.create_pod("runs")
+            await first.create_pod("restarts", annotations={"fault": "crash-loop", "fault-after": "5s"})
+            sidecar = [{"name": "s", "image": "i", "restartPolicy": "Always"}]
+            await first.create_pod("sidecar", initContainers=sidecar)
+            await first.create_pod("done", annotations={"run-for": "1s"}, restartPolicy="Never")
+            await first.clock.sleep(8)
+            before = {pod["metadata"]["name"]: pod for pod in await first.pods()}
+            cluster.cancel()
+            second = Cluster(first.server.handle, settings, first.clock, SeededRng(2))
+            await second.register()
+            cluster = group.create_task(second.run())
+            await first.create_pod("new")
+            await first.clock.sleep(2)
+            after = {pod["metadata"]["name"]: pod for pod in await first.pods()}
+            for name in ("runs", "sidecar", "done"):
+                assert after[name]["status"] == before[name]["status"], name
+            assert after["restarts"]["status"]["containerStatuses"][0]["restartCount"] == 1
+            assert after["restarts"]["status"]["phase"] == "Running"
+            addresses = [pod["status"]["podIP"] for pod in after.values()]
+            assert len(set(addresses)) == len(addresses) == 5
+            await first.clock.sleep(60)
+            assert (await first.pod("restarts"))["status"]["containerStatuses"][0]["restartCount"] >= 3
+            for name in before:
+                await first.delete_pod(name)
+            await first.clock.sleep(10)
+            assert [pod["metadata"]["name"] for pod in await first.pods()] == ["new"]
+            server.cancel()
+            cluster.cancel()
+
+    run(restarted())
+
+
+def test_pods_of_a_higher_priority_are_placed_first():
+    async def story():
+        async with world(nodes=1, shape=NodeShape(pods=1)) as there:
+            node = "/api/v1/nodes/sandbox-node-1"
+            await there.user.patch(node, {"spec": {"unschedulable": True}}, MERGE)
+            for name, priority in (("low", 0), ("high", 100), ("middle", 10)):
+                await there.create_pod(name, priority=priority)
+            await there.clock.sleep(2)
+            await there.user.patch(node, {"spec": {"unschedulable": None}}, MERGE)
+            await there.clock.sleep(5)
+            bound = [pod["metadata"]["name"] for pod in await there.pods() if "nodeName" in pod["spec"]]
+            assert bound == ["high"]
+
+    run(story())

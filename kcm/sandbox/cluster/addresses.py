@@ -39,7 +39,10 @@ class AddressPool:
 
     def give_back(self, address: str) -> None:
         """Let an address be used again."""
-        self._taken.discard(int(IPv4Address(address)) - _FIRST)
+        try:
+            self._taken.discard(int(IPv4Address(address)) - _FIRST)
+        except ValueError:
+            return
 
 
 def node_address(index: int) -> str:

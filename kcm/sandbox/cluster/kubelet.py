@@ -20,6 +20,7 @@ import msgspec
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.cluster.addresses import AddressPool
+from kcm.sandbox.cluster.adoption import KeptPod, life_of, placed_of
 from kcm.sandbox.cluster.behaviour import Behaviour, Pace, behaviour_of
 from kcm.sandbox.cluster.calls import Api, Refused
 from kcm.sandbox.cluster.containers import Now
@@ -38,6 +39,8 @@ _TURN = 0.002
 _SOONEST = 0.001
 _JITTER = 0.25
 
+_read_kept = msgspec.json.Decoder(KeptPod).decode
+
 
 @dataclass(slots=True)
 class _Track:
@@ -51,6 +54,7 @@ class _Track:
     due: float = 0.0
     sent: int = 0
     confirmed: bool = False
+    kept: bool = False
 
 
 class Kubelet:
@@ -134,6 +138,11 @@ class Kubelet:
     async def _advance(self, track: _Track) -> None:
         if track.node.name in self._lost:
             return
+        if track.kept and not await self._take_over(track):
+            return
+        if not track.placed.pod_ip:
+            # Not before: pods that this cluster has kept from an earlier run claim theirs first.
+            track.placed = replace(track.placed, pod_ip=self._addresses.take())
         now = Now(self._clock.monotonic(), self._clock.wall())
         pod = track.pod
         moved = step(track.life, pod, track.behaviour, now)
@@ -174,11 +183,14 @@ class Kubelet:
         node = self._nodes.get(pod.spec.node_name)
         if node is None:
             return
-        address = node.address if pod.spec.host_network else self._addresses.take()
+        address = node.address if pod.spec.host_network else pod.status.pod_ip
+        if address and not pod.spec.host_network:
+            self._addresses.claim(address)
         placed = Placed(self._clock.wall(), node.address, address, {})
         track = _Track(pod, node, self._jittered(pod), placed)
         if pod.ended:
             track.life = _ended(pod)
+        track.kept = pod.status.phase == "Running"
         self._tracks[pod.metadata.uid] = track
         self._schedule(track, self._clock.monotonic())
 
@@ -192,10 +204,33 @@ class Kubelet:
             stop_delay=behaviour.stop_delay * stretch,
         )
 
+    async def _take_over(self, track: _Track) -> bool:
+        """Read a pod's life back from its status; False when that has to be tried again."""
+        meta = track.pod.metadata
+        try:
+            body = await self._api.get(f"/api/v1/namespaces/{meta.namespace}/pods/{meta.name}")
+            kept = _read_kept(body)
+        except Refused as error:
+            if error.code != 404:
+                self._schedule(track, self._clock.monotonic() + _RETRY)
+            return False
+        except msgspec.MsgspecError as error:
+            log.warning("pod starts anew", pod=track.pod.label, error=str(error))
+            track.kept = False
+            return True
+        track.placed = placed_of(kept, track.placed)
+        track.life = life_of(kept, track.pod, Now(self._clock.monotonic(), self._clock.wall()))
+        track.kept = False
+        return True
+
+    def _release(self, track: _Track) -> None:
+        if track.placed.pod_ip not in ("", track.node.address):
+            self._addresses.give_back(track.placed.pod_ip)
+
     def _forget(self, uid: str) -> None:
         track = self._tracks.pop(uid, None)
-        if track is not None and track.placed.pod_ip != track.node.address:
-            self._addresses.give_back(track.placed.pod_ip)
+        if track is not None:
+            self._release(track)
 
     def _schedule(self, track: _Track, at: float) -> None:
         if not self._heap or at < self._heap[0][0]:

@@ -166,6 +166,7 @@ class PodStatusView(Spec, frozen=True):
 
     phase: str = ""
     reason: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
     conditions: tuple[ConditionView, ...] = ()
 
     def holds(self, type_: str) -> bool:

@@ -53,10 +53,6 @@ class LoadMeter:
         self._workloads = Facts(WorkloadFact)
         self._sums: Shares = defaultdict(lambda: defaultdict(float))
         self._shares: Mapping[str, Mapping[str, float]] = {}
-        for collection in store.collections.values():
-            if _carries(collection):
-                for record in collection.records.values():
-                    self._note(collection, record, gone=False)
         store.listeners.append(self._changed)
 
     def share(self, metric: str, uid: str) -> float | None:
@@ -70,6 +66,11 @@ class LoadMeter:
 
     async def run(self) -> None:
         """Measure until cancelled."""
+        # What a store was filled with from disk was not told to listeners.
+        for plural in WORKLOADS:
+            collection = self._store.collection("apps", plural)
+            for record in list(collection.records.values()):
+                self._note(collection, record, gone=False)
         part = self._scrapes.part(PARTS)
         while True:
             part = max(part, self._scrapes.part(PARTS)) + 1
