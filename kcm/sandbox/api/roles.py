@@ -16,7 +16,7 @@ from kcm.sandbox.access.defaults import GROUP, default_bindings, default_roles, 
 from kcm.sandbox.api.background import Pending
 from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import ApiFailure, Json
-from kcm.sandbox.api.history import DELETED, Event
+from kcm.sandbox.api.history import Event
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.writes import Writer
@@ -44,7 +44,8 @@ class RoleGatherer:
                     self._gather(record)
 
     def _heard(self, collection: Collection, event: Event) -> None:
-        if collection is self._roles and (event.kind == DELETED or event.cause.agent != AGENT):
+        # Its own writes count too: roles may gather roles that gather.
+        if collection is self._roles:
             self._pending.add("all")
 
     def _gather(self, record: Record) -> None:

@@ -60,8 +60,10 @@ def from_stored(resource: ResourceInfo, obj: Json) -> Json:
     return {**view, "apiVersion": resource.api_version}
 
 
-def settled(resource: ResourceInfo, new: Json, old: Json) -> tuple[ResourceInfo, Json, Json]:
-    """Return an update in the form in which it is to be judged.
+def settled(
+    resource: ResourceInfo, new: Json, old: Json, record: Record
+) -> tuple[ResourceInfo, Json, Json]:
+    """Return an update of a record, `old` in the resource's own form, as it is to be judged.
 
     That is the resource's own form, but for autoscaling/v1, whose annotations carry parts of spec and
     status that a client may drop without meaning to.
@@ -70,7 +72,7 @@ def settled(resource: ResourceInfo, new: Json, old: Json) -> tuple[ResourceInfo,
         return resource, new, old
     stored = find("autoscaling", "v2", resource.plural)
     assert stored is not None
-    return stored, autoscalers.to_v2(new), autoscalers.to_v2(old)
+    return stored, autoscalers.to_v2(new), record.copy()
 
 
 def raw(resource: ResourceInfo, record: Record) -> bytes:

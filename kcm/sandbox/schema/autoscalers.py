@@ -173,7 +173,12 @@ _STATUSES: Mapping[str, _Fields] = {
     ),
 }
 # A quantity that v1 cannot leave out, though v2 may.
-_ALWAYS = {"targetValue": "object", "currentValue": "object external"}
+_ALWAYS = {
+    "targetValue": "object",
+    "targetAverageValue": "pods",
+    "currentValue": "object external",
+    "currentAverageValue": "resource containerResource pods",
+}
 
 
 def _metric_to(metric: Json) -> Json:

@@ -21,7 +21,7 @@ def default_autoscaler(autoscaler: Json) -> None:
     if not spec.get("metrics"):
         target = {"type": "Utilization", "averageUtilization": _CPU_PERCENT}
         spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    part(autoscaler, "status")
+    part(autoscaler, "status").setdefault("currentMetrics", None)
     behavior = present(spec, "behavior")
     if behavior is None:
         return

@@ -27,13 +27,18 @@ def check_autoscaler(autoscaler: Json) -> Errors:
     low, high = number(spec, "minReplicas"), number(spec, "maxReplicas") or 0
     if low is not None and low < 1:
         yield invalid("spec.minReplicas", low, "must be greater than or equal to 1")
-    if high < 1:
-        yield invalid("spec.maxReplicas", high, "must be greater than 0")
+    if high == 0:
+        yield required("spec.maxReplicas", "must be set and greater than 0")
+    elif high < 0:
+        yield invalid("spec.maxReplicas", high, "must be greater than or equal to 1")
     if low is not None and high < low:
         yield invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
     yield from _check_reference(part(spec, "scaleTargetRef"), "spec.scaleTargetRef")
     for index, metric in enumerate(items(spec, "metrics")):
         yield from _check_metric(metric, f"spec.metrics[{index}]")
+    if low == 0 and not any(text(one, "type") in ("Object", "External") for one in items(spec, "metrics")):
+        detail = "must specify at least one Object or External metric to support scaling to zero replicas"
+        yield forbidden("spec.metrics", detail)
     behavior = part(spec, "behavior")
     for direction in ("scaleUp", "scaleDown"):
         if direction in behavior:
