@@ -115,16 +115,20 @@ class Target:
         if self._connection is not None:
             try:
                 return self._send(method, target, body, sent)
-            except (http.client.RemoteDisconnected, ConnectionError):
-                # The kept connection was closed while it lay idle.
-                self.close()
+            except ConnectionError:
+                pass  # The kept connection was closed while it lay idle.
         self._connection = self.connect()
         return self._send(method, target, body, sent)
 
     def _send(self, method, target, body, headers):
-        self._connection.request(method, target, body, headers)
-        response = self._connection.getresponse()
-        return Answer(response.status, response.headers, response.read())
+        try:
+            self._connection.request(method, target, body, headers)
+            response = self._connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        except BaseException:
+            # What follows on this connection would be read as the answer to something else.
+            self.close()
+            raise
 
     def close(self):
         if self._connection is not None:

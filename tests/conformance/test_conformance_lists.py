@@ -78,6 +78,7 @@ REFUSED = {
     ),
     "limit-not-a-number": ({"limit": "many"}, 400),
     "continue-not-a-token": ({"continue": "%%%"}, 400),
+    "label-selector": ({"labelSelector": "a=(b"}, 400),
     "label-value-too-long": ({"labelSelector": f"a={'b' * 64}"}, 400),
     "field-selector-without-operator": ({"fieldSelector": "metadata.name"}, 400),
 }
@@ -203,6 +204,11 @@ def test_a_list_tells_its_kind(target, paths, resource, kind, version):
     """reference: apiserver 3: the list's kind and version"""
     answer = target.get(paths.of(resource)).ok(200).json
     assert (answer["kind"], answer["apiVersion"]) == (kind, version)
+
+
+def test_items_of_a_list_have_no_kind_of_their_own(target, paths, five):
+    """reference: apiserver 3: items of a built-in list carry neither apiVersion nor kind"""
+    assert not {"kind", "apiVersion"} & set(five.json["items"][0])
 
 
 def test_a_namespace_that_is_not_there_lists_as_empty(target, unique):
@@ -336,8 +342,13 @@ def test_fields_select_cluster_wide_kinds(target, unique, resource, known, selec
     [
         ("pods", "spec.color", "field label not supported: spec.color"),
         ("secrets", "data.k", "field label not supported: data.k"),
+        (
+            "deployments",
+            "spec.replicas",
+            '"spec.replicas" is not a known field selector: only "metadata.name", "metadata.namespace"',
+        ),
     ],
-    ids=["pods", "secrets"],
+    ids=["pods", "secrets", "deployments"],
 )
 def test_an_unknown_field_is_refused(target, paths, resource, field, said):
     """reference: apiserver 3, Fields: unknown → 400"""

@@ -67,6 +67,16 @@ def test_a_forgotten_version_is_an_error_event(target, paths):
     assert status["message"].startswith("too old resource version: 1 (")
 
 
+def test_a_watch_from_the_future_is_silent_until_it_ends(target, paths, made):
+    """reference: apiserver 3, row 'WATCH rv=N': future → silent until passed"""
+    _, now = made("leases")
+    query = {"resourceVersion": str(int(now.version) + 10**9), "timeoutSeconds": "1"}
+    with target.watch(paths.of("leases"), **query) as watch:
+        assert watch.code == 200
+        target.post(paths.of("leases"), {"metadata": {"generateName": "after-"}}).ok(201)
+        assert watch.rest() == []
+
+
 def test_a_version_that_is_no_number_is_refused(target, paths):
     """reference: apiserver 3, WATCH"""
     answer = target.get(paths.of("configmaps"), watch="true", resourceVersion="newest")
@@ -234,6 +244,14 @@ def test_a_watch_list_may_begin_at_a_version(target, paths, made, name):
     _, first = made("configmaps")
     with target.watch(paths.of("configmaps"), resourceVersion=first.version, **WATCH_LIST) as watch:
         assert ("ADDED", name) in seen(watch.until(lambda event: event["type"] == "BOOKMARK")[:-1])
+
+
+def test_false_send_initial_events_begins_at_now(target, paths, name):
+    """reference: apiserver 3, row 'sendInitialEvents': false: no synthetic events"""
+    query = {**WATCH_LIST, "sendInitialEvents": "false"}
+    with target.watch(paths.of("serviceaccounts"), **query) as watch:
+        target.post(paths.of("serviceaccounts"), {"metadata": {"name": name}}).ok(201)
+        assert seen([watch.next()]) == [("ADDED", name)]
 
 
 @pytest.mark.parametrize(
