@@ -19,9 +19,12 @@ import sys
 from pathlib import Path
 from kcm.sandbox.cluster import ClusterSettings, Pace
 from kcm.sandbox.process import SandboxSettings, main
-out, nodes, speed, port = sys.argv[1:]
+out, nodes, speed, port, secure = sys.argv[1:]
 cluster = ClusterSettings(nodes=int(nodes), pace=Pace(speed=float(speed)))
-sys.exit(main(SandboxSettings(port=int(port), cluster=cluster, kubeconfig_out=Path(out) if out else None)))
+settings = SandboxSettings(
+    port=int(port), cluster=cluster, kubeconfig_out=Path(out) if out else None, secure=secure == "True"
+)
+sys.exit(main(settings))
 """
 
 
@@ -67,9 +70,9 @@ class SandboxProcess:
 
 
 @contextlib.contextmanager
-def sandbox_process(kubeconfig, nodes=2, speed=5.0, port=0):
+def sandbox_process(kubeconfig, nodes=2, speed=5.0, port=0, secure=False):
     """Start a sandbox process, wait until it is ready, and leave none behind."""
-    command = [sys.executable, "-c", PROGRAM, str(kubeconfig), str(nodes), str(speed), str(port)]
+    command = [sys.executable, "-c", PROGRAM, str(kubeconfig), str(nodes), str(speed), str(port), str(secure)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr)
     try:
         lines = Lines(process)
