@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, invalid
 from kcm.sandbox.api.records import decode, encode
 from kcm.sandbox.api.views import from_stored
-from kcm.sandbox.schema.custom import objects
+from kcm.sandbox.schema.custom import definition_rules, objects
+from kcm.sandbox.schema.custom.cautions import cautions
+from kcm.sandbox.schema.custom.definition import definition_schemas
+from kcm.sandbox.schema.custom.document import schema_type_problem, unknown_schema_fields
 from kcm.sandbox.schema.defaults import apply_defaults, apply_spelling
 from kcm.sandbox.schema.fields import drop_unknown_fields, unknown_fields
 from kcm.sandbox.schema.resources import ResourceInfo
@@ -27,6 +30,7 @@ from kcm.sandbox.schema.validation import (
 
 __all__ = [
     "apply_defaults",
+    "apply_spelling",
     "check_create",
     "check_document",
     "check_fields",
@@ -39,7 +43,10 @@ __all__ = [
 
 def check_create(resource: ResourceInfo, obj: Json) -> None:
     """Raise 422 unless the object may be created as it stands."""
-    _refuse(resource, obj, validate_create(resource.nature, obj))
+    errors = validate_create(resource.nature, obj)
+    if resource.nature == DEFINITION:
+        errors += definition_rules.check_new(obj)
+    _refuse(resource, obj, errors)
 
 
 def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
@@ -47,7 +54,10 @@ def check_update(resource: ResourceInfo, new: Json, old: Json) -> None:
     if resource.custom is not None:
         _refuse(resource, new, objects.check_change(resource.custom, new, old))
         return
-    _refuse(resource, new, validate_update(resource.nature, new, old))
+    errors = validate_update(resource.nature, new, old)
+    if resource.nature == DEFINITION:
+        errors += definition_rules.check_changed(new, old)
+    _refuse(resource, new, errors)
 
 
 def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
@@ -57,6 +67,9 @@ def check_status(resource: ResourceInfo, new: Json, old: Json) -> None:
         return
     _refuse(resource, new, validate_status(resource.nature, new, old))
 
+
+DEFINITION = "CustomResourceDefinition"
+_SCHEMA_PATH = "spec.versions.schema.openAPIV3Schema"
 
 SpecKey = tuple[str, str, bytes]
 
@@ -122,6 +135,10 @@ def check_types(resource: ResourceInfo, obj: Json) -> None:
         return
     if problems := type_errors(resource.nature, obj):
         raise Undecodable(resource, resource.kind, resource.version, problems[0])
+    if resource.nature == DEFINITION:
+        for _, schema in definition_schemas(obj):
+            if problem := schema_type_problem(schema, _SCHEMA_PATH):
+                raise Undecodable(resource, resource.kind, resource.version, problem)
 
 
 def check_fields(
@@ -132,18 +149,24 @@ def check_fields(
     `repeated` are complaints about fields that the body gives twice. A custom resource is decoded here.
     """
     unknown = _unknown_fields(resource, obj)
+    cautious = cautions(obj) if resource.nature == DEFINITION else ()
     if not unknown and not repeated:
-        return ()
+        return () if mode == "Ignore" else cautious
     texts = (*repeated, *(f'unknown field "{field}"' for field in unknown))
     if mode == "Strict":
         problem = f"strict decoding error: {_strictly(texts)}"
         raise Undecodable(resource, resource.kind, resource.version, problem)
     if unknown and resource.custom is None:
         drop_unknown_fields(resource.nature, obj)
-    return () if mode == "Ignore" else texts
+    return () if mode == "Ignore" else (*texts, *cautious)
 
 
 def _unknown_fields(resource: ResourceInfo, obj: Json) -> list[str]:
+    if resource.nature == DEFINITION:
+        found = unknown_fields(resource.nature, obj)
+        for index, schema in definition_schemas(obj):
+            found += unknown_schema_fields(schema, f"spec.versions[{index}].schema.openAPIV3Schema")
+        return found
     if resource.custom is None:
         return unknown_fields(resource.nature, obj)
     unknown, problem = objects.decode(resource.custom, obj)

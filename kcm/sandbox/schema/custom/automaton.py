@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from kcm.sandbox.schema.custom.classes import Test
 from kcm.sandbox.schema.custom.expressions import (
     MOST_NODES,
     Assertion,
@@ -20,7 +21,6 @@ from kcm.sandbox.schema.custom.expressions import (
     PatternError,
     Repeat,
     Sequence,
-    Test,
     parse,
 )
 

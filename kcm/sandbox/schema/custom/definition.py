@@ -39,6 +39,16 @@ def storage_version(crd: Json) -> str:
     return next((one.get("name", "") for one in versions if isinstance(one, dict) and one.get("storage")), "")
 
 
+def definition_schemas(crd: Json) -> list[tuple[int, Any]]:
+    """Return place and `openAPIV3Schema` of each version that has one, whatever it is."""
+    found: list[tuple[int, Any]] = []
+    for index, version in enumerate((crd.get("spec") or {}).get("versions") or ()):
+        schema = (version or {}).get("schema") or {}
+        if schema.get("openAPIV3Schema") is not None:
+            found.append((index, schema["openAPIV3Schema"]))
+    return found
+
+
 def note_stored_version(crd: Json) -> None:
     """Add the storage version to the versions that objects may be stored in."""
     status, version = crd.get("status") or {}, storage_version(crd)

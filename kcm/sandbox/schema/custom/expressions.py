@@ -10,17 +10,23 @@ by the first letter of the category.
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from kcm.base.errors import KcmError
+from kcm.sandbox.schema.custom.classes import (
+    PERL,
+    POSIX,
+    Test,
+    category,
+    folded,
+    literal,
+    negated,
+    ranges,
+)
 
 DEEPEST = 100
 MOST_NODES = 20_000
 _MOST_REPEATS = 1000
-
-Test = Callable[[str], bool]
 
 
 class PatternError(KcmError):
@@ -77,39 +83,8 @@ class _Flags:
     newline: bool = False
 
 
-_POSIX: dict[str, str] = {
-    "alnum": "0-9A-Za-z",
-    "alpha": "A-Za-z",
-    "ascii": "\x00-\x7f",
-    "blank": "\t ",
-    "cntrl": "\x00-\x1f\x7f",
-    "digit": "0-9",
-    "graph": "!-~",
-    "lower": "a-z",
-    "print": " -~",
-    "punct": "!-/:-@[-`{-~",
-    "space": "\t\n\x0b\x0c\r ",
-    "upper": "A-Z",
-    "word": "0-9A-Za-z_",
-    "xdigit": "0-9A-Fa-f",
-}
-_PERL = {"d": "0-9", "s": "\t\n\x0c\r ", "w": "0-9A-Za-z_"}
 _CONTROL = {"a": "\x07", "f": "\x0c", "n": "\n", "r": "\r", "t": "\t", "v": "\x0b"}
 _META = frozenset("\\.+*?()|[]{}^$")
-
-
-def _ranges(text: str) -> Test:
-    """Return the test of a set like "0-9A-Z_"."""
-    pairs: list[tuple[str, str]] = []
-    at = 0
-    while at < len(text):
-        if text[at + 1 : at + 2] == "-" and at + 2 < len(text):
-            pairs.append((text[at], text[at + 2]))
-            at += 3
-        else:
-            pairs.append((text[at], text[at]))
-            at += 1
-    return lambda char: any(low <= char <= high for low, high in pairs)
 
 
 def parse(pattern: str) -> Node:
@@ -192,7 +167,7 @@ class _Reader:
             case "(":
                 return self._group(flags, depth)
             case "[":
-                return Char(_fold(self._class(), flags))
+                return _char(self._class(), flags)
             case ".":
                 return Char((lambda _: True) if flags.newline else (lambda char: char != "\n"))
             case "^":
@@ -203,7 +178,7 @@ class _Reader:
                 return self._escape(flags)
             case "*" | "+" | "?":
                 raise PatternError("missing argument to repetition operator", char)
-        return Char(_fold(_literal(char), flags))
+        return _char(literal(char), flags)
 
     def _group(self, flags: _Flags, depth: int) -> Node:
         begin = self.at - 1
@@ -287,21 +262,21 @@ class _Reader:
                 return self._quoted(flags)
         if (test := self._class_escape()) is not None:
             return Char(test)
-        return Char(_fold(_literal(self._escaped_char()), flags))
+        return _char(literal(self._escaped_char()), flags)
 
     def _quoted(self, flags: _Flags) -> Node:
         end = self.text.find("\\E", self.at)
-        literal = self.text[self.at + 1 : end if end >= 0 else len(self.text)]
+        quoted = self.text[self.at + 1 : end if end >= 0 else len(self.text)]
         self.at = end + 2 if end >= 0 else len(self.text)
-        return _sequence([Char(_fold(_literal(char), flags)) for char in literal])
+        return _sequence([_char(literal(char), flags) for char in quoted])
 
     def _class_escape(self) -> Test | None:
         """Read `\\d` and the like, after the backslash."""
         char = self.peek()
-        if char.lower() in _PERL:
+        if char.lower() in PERL:
             self.at += 1
-            inside = _ranges(_PERL[char.lower()])
-            return inside if char.islower() else _negated(inside)
+            inside = ranges(PERL[char.lower()])
+            return inside if char.islower() else negated(inside)
         if char not in ("p", "P"):
             return None
         self.at += 1
@@ -313,8 +288,10 @@ class _Reader:
         else:
             name = self.peek()
             self.at += 1
-        inside = _category(name)
-        return inside if char == "p" else _negated(inside)
+        found = category(name)
+        if found is None:
+            raise PatternError("invalid character class range", f"\\p{{{name}}}")
+        return found if char == "p" else negated(found)
 
     def _escaped_char(self) -> str:
         begin = self.at - 1
@@ -368,17 +345,17 @@ class _Reader:
         def inside(char: str) -> bool:
             return any(test(char) for test in held)
 
-        return _negated(inside) if opposite else inside
+        return negated(inside) if opposite else inside
 
     def _member(self, begin: int) -> Test:
         if self.take("[:"):
             end = self.text.find(":]", self.at)
             name = self.text[self.at : end] if end >= 0 else ""
-            if name.removeprefix("^") not in _POSIX:
+            if name.removeprefix("^") not in POSIX:
                 raise PatternError("invalid character class range", self.text[self.at - 2 : end + 2])
             self.at = end + 2
-            test = _ranges(_POSIX[name.removeprefix("^")])
-            return _negated(test) if name.startswith("^") else test
+            test = ranges(POSIX[name.removeprefix("^")])
+            return negated(test) if name.startswith("^") else test
         start = self.at
         if self.peek() == "\\" and self.text[self.at + 1 : self.at + 2] in (
             "d",
@@ -415,31 +392,9 @@ class _Reader:
         return char
 
 
+def _char(test: Test, flags: _Flags) -> Char:
+    return Char(folded(test) if flags.fold else test)
+
+
 def _sequence(parts: list[Node]) -> Node:
     return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
-
-
-def _literal(wanted: str) -> Test:
-    return lambda char: char == wanted
-
-
-def _negated(test: Test) -> Test:
-    return lambda char: not test(char)
-
-
-def _fold(test: Test, flags: _Flags) -> Test:
-    if not flags.fold:
-        return test
-    return lambda char: test(char) or test(char.lower()) or test(char.upper())
-
-
-def _category(name: str) -> Test:
-    wanted = name.removeprefix("^")
-    if wanted == "Greek" or wanted == "Latin" or wanted == "Cyrillic" or wanted == "Han":
-        script = {"Han": "CJK"}.get(wanted, wanted.upper())
-        test: Test = lambda char: unicodedata.name(char, "").startswith(script)  # noqa: E731 - one of two
-    elif 1 <= len(wanted) <= 2 and wanted[0] in "CLMNPSZ":
-        test = lambda char: unicodedata.category(char).startswith(wanted)  # noqa: E731 - one of two
-    else:
-        raise PatternError("invalid character class range", f"\\p{{{name}}}")
-    return _negated(test) if name.startswith("^") else test

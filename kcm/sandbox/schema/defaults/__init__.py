@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kcm.sandbox.schema.canonical import canonicalize
+from kcm.sandbox.schema.custom.definition import default_definition
 from kcm.sandbox.schema.defaults import access, autoscaling, core, pods, workloads
 from kcm.sandbox.schema.fields import type_of
 
@@ -33,6 +34,7 @@ _BY_KIND: Mapping[str, Defaulter] = {
     "Node": core.default_node,
     "Secret": core.default_secret,
     "Endpoints": core.default_endpoints,
+    "CustomResourceDefinition": default_definition,
     "HorizontalPodAutoscaler": autoscaling.default_autoscaler,
     "Role": access.default_role,
     "ClusterRole": access.default_role,
