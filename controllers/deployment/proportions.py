@@ -2,8 +2,11 @@
 
 Guarantees the split of reference workloads 2.7: each active replica set gets its share of the
 change in proportion to its size, rounded half away from zero, the largest also what is left
-over. Re-entrant: a replica set that was written carries the new max-replicas, its share is then
-nothing, and the others' shares come out as before (k/k#44734). Pure.
+over. The one departure: where that split would take available pods that have to stay
+(reliability S4), as many of those that do not run go in their place. What shrinks waits for
+statuses that describe the present specs. Re-entrant: a replica set that was written carries the
+new max-replicas, its share is then nothing, and the others' shares come out as before
+(k/k#44734). Pure.
 
 Worked example, 10 replicas and surge 3 with sizes 8 (new) and 5 (old), scaled to 30, same surge:
 33 may be, 13 are, so 20 are to be given. 8 x 33/13 = 20.3, so 12 more; 5 x 33/13 = 12.7, so 8
@@ -71,6 +74,7 @@ def proportional_sizes(fleet: Fleet, bounds: Bounds, counted: int) -> Sizes:
 def spare_what_runs(fleet: Fleet, bounds: Bounds, sizes: Sizes) -> Sizes:
     """Return the sizes so that no more available pods go than can be spared (reliability S4).
 
+    Unchanged wherever they keep enough, and always in sum where there are pods that do not run.
     Only a shrinking Deployment with pods that do not run is concerned: of 8 new ones that do not
     and 5 old ones that do, scaled from 10 to 4 with a surge of 1, the old would keep 2; they keep
     the 3 that have to be available, and the new get 2 in place of 3.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -238,6 +239,17 @@ def test_old_ones_wait_while_the_new_one_grows() -> None:
     assert by_name(sizes) == {"new": 5}
 
 
+def test_nothing_shrinks_by_what_a_status_said_of_another_spec() -> None:
+    # A raised minReadySeconds, or a size taken back, makes it count pods that are not available any more.
+    stale = replica_set("new", 5, observed=False, revision="2", sized_for=(10, 13))
+    old = replica_set("a", 8, age=9, sized_for=(10, 13))
+    assert rolling_sizes(fleet(old, stale), Bounds(10, 3, 2)) == {}
+    assert scaled_sizes(seen(deployment(5), old, stale)) == {}
+    assert by_name(scaled_sizes(seen(deployment(20), old, stale))) == {"new": 9, "a": 14}
+    unborn = replica_set("new", 3, ready=0, observed=False)
+    assert by_name(rolling_sizes(fleet(replica_set("a", 10, age=9), unborn), Bounds(10, 3, 2))) == {"a": 8}
+
+
 SIZES = st.integers(0, 12)
 
 
@@ -355,6 +367,29 @@ def test_halves_are_rounded_away_from_zero(amount: int, by: int, rounded: int) -
     assert round_half_away(amount, by) == rounded
 
 
+@pytest.mark.parametrize(
+    ("replicas", "surge", "size", "sized_for", "counted", "change"),
+    [
+        pytest.param(0, 0, 5, 10, 10, -5, id="to nothing"),
+        pytest.param(10, 0, 5, 5, 5, 5, id="twice as many"),
+        pytest.param(5, 0, 10, 10, 10, -5, id="half as many"),
+        pytest.param(15, 0, 5, 10, 10, 3, id="a half upwards goes up"),
+        pytest.param(7, 0, 3, 6, 6, 1, id="3.5 is 4"),
+        pytest.param(5, 0, 3, 10, 10, -1, id="1.5 is 2"),
+        pytest.param(30, 3, 8, 13, 13, 12, id="20.3 is 20"),
+        pytest.param(30, 3, 5, 13, 13, 8, id="12.7 is 13"),
+        pytest.param(20, 0, 5, None, 10, 5, id="no annotation: by the status"),
+        pytest.param(20, 0, 5, 0, 10, 5, id="an annotation of nothing: by the status"),
+        pytest.param(20, 0, 5, None, 0, 0, id="nothing to go by"),
+    ],
+)
+def test_case_100_fractions(
+    replicas: int, surge: int, size: int, sized_for: int | None, counted: int, change: int
+) -> None:
+    sized = None if sized_for is None else (sized_for, sized_for)
+    assert size_change(replica_set("a", size, sized_for=sized), Bounds(replicas, surge, 0), counted) == change
+
+
 def test_case_100_without_annotations_the_status_tells_the_proportion() -> None:
     assert size_change(replica_set("a", 5), Bounds(20, 0, 0), 10) == 5
     assert size_change(replica_set("a", 5), Bounds(20, 0, 0), 0) == 0
@@ -392,6 +427,101 @@ def test_a_cut_in_the_middle_of_spreading_changes_nothing_of_the_end(
         ]
         rest = by_name(proportional_sizes(fleet(*half), bounds, 0))
         assert {**whole, **rest} == whole
+
+
+# The table of case 94: replicas now and before, surge now and before, the new size, the old ones' from the
+# youngest to the oldest, and what becomes of both.
+SCALED: list[Any] = [
+    pytest.param(12, 10, 0, 0, 10, (), (12, ()), id="one, up"),
+    pytest.param(5, 10, 0, 0, 10, (), (5, ()), id="one, down"),
+    pytest.param(10, 5, 0, 0, 2, (3,), (4, (6,)), id="two, up"),
+    pytest.param(3, 5, 0, 0, 2, (3,), (1, (2,)), id="two, down"),
+    pytest.param(4, 9, 0, 0, 8, (1,), (4, (0,)), id="what is left goes from the largest"),
+    pytest.param(10, 7, 0, 0, 2, (3, 2), (3, (4, 3)), id="three, up"),
+    pytest.param(8, 13, 0, 0, 2, (8, 3), (1, (5, 2)), id="three, down"),
+    pytest.param(4, 3, 0, 0, 1, (1, 1), (2, (1, 1)), id="equals, up: the youngest first"),
+    pytest.param(2, 3, 0, 0, 1, (1, 1), (1, (1, 0)), id="equals, down: the oldest first"),
+    pytest.param(10, 4, 0, 0, None, (4,), (None, (10,)), id="no new one, one old"),
+    pytest.param(10, 5, 0, 0, None, (3, 2), (None, (6, 4)), id="no new one, two old"),
+    pytest.param(0, 6, 0, 0, 3, (2, 1), (0, (0, 0)), id="to nothing"),
+    pytest.param(6, 0, 0, 0, 0, (0, 0), (6, (0, 0)), id="from nothing: the new one"),
+    pytest.param(6, 0, 0, 0, None, (0, 0), (None, (6, 0)), id="from nothing: else the youngest"),
+    pytest.param(2, 2, 1, 1, 2, (1,), (2, (1,)), id="a new one that does not run takes nothing from the old"),
+    pytest.param(20, 10, 2, 2, 6, (6,), (11, (11,)), id="with surge"),
+    pytest.param(50, 10, 6, 3, 5, (8,), (22, (34,)), id="with another surge"),
+]
+
+
+@pytest.mark.parametrize(("now", "before", "surge", "surged", "new", "old", "expected"), SCALED)
+def test_case_94_scale(
+    now: int,
+    before: int,
+    surge: int,
+    surged: int,
+    new: int | None,
+    old: tuple[int, ...],
+    expected: tuple[int | None, tuple[int, ...]],
+) -> None:
+    sized = (before, before + surged)
+    mine = [
+        replica_set(f"a{age}", size, ready=0, age=age, sized_for=sized) for age, size in enumerate(old, 1)
+    ]
+    if new is not None:
+        mine.append(replica_set("new", new, ready=0, sized_for=sized))
+    look = seen(deployment(now, surge=surge, unavailable=0 if surge else 1), *mine)
+    sizes = by_name(scaled_sizes(look))
+    found = {each.metadata.name: sizes.get(each.metadata.name, each.spec.replicas) for each in mine}
+    assert (found.get("new"), tuple(found[f"a{age}"] for age in range(1, len(old) + 1))) == expected
+
+
+def in_proportion(sizes: list[tuple[int, int]], replicas: int, most: int) -> list[int]:
+    """Return the split of workloads 2.7, by fractions; `sizes` are (size, max), the youngest first."""
+    allowed = most if replicas else 0
+    missing = allowed - sum(size for size, _ in sizes)
+    ranked = list(range(len(sizes))) if missing > 0 else list(reversed(range(len(sizes))))
+    ranked.sort(key=lambda number: -sizes[number][0])
+    after = [size for size, _ in sizes]
+    for number in ranked:
+        size, sized = sizes[number]
+        exact = Fraction(size * most, sized)
+        change = -size if not replicas else int(exact + Fraction(1, 2)) - size
+        given = sum(after) - sum(size for size, _ in sizes)
+        rest = missing - given
+        after[number] += max(0, min(change, rest)) if missing > 0 else min(0, max(change, rest))
+    first = ranked[0]
+    after[first] = max(0, after[first] + allowed - sum(after))
+    return after
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), min_size=2, max_size=5),
+    st.integers(0, 120),
+    st.integers(0, 30),
+    st.integers(0, 10),
+    st.integers(0, 20),
+)
+def test_case_94_proportions_are_exact_but_for_pods_that_have_to_stay(
+    sizes: list[tuple[int, int]], replicas: int, surge: int, unavailable: int, more: int
+) -> None:
+    bounds = Bounds(replicas, surge, min(unavailable, replicas))
+    sized = sum(size for size, _ in sizes) + more
+    mine = [
+        replica_set(f"a{number}", size, ready=ready, age=number, sized_for=(sized, sized))
+        for number, (size, ready) in enumerate(sizes)
+    ]
+    exact = in_proportion([(size, sized) for size, _ in sizes], replicas, bounds.most)
+    after = list(by_name(proportional_sizes(fleet(*mine), bounds, 0)).items())
+    found = [dict(after)[f"a{number}"] for number in range(len(sizes))]
+    runs = [min(size, ready) for size, ready in sizes]
+    left = sum(map(min, runs, exact))
+    short = min(sum(runs), bounds.min_available) - left
+    if short <= 0:
+        assert found == exact
+        return
+    # S4 wins: as many as have to stay do, and as many of those that do not run go in their place.
+    assert sum(map(min, runs, found)) == left + short
+    assert sum(found) == max(sum(exact), sum(map(min, runs, found)))
+    assert sum(max(0, one - other) for one, other in zip(found, exact, strict=True)) == short
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ DONE = {"new": replica_set("n", 10), "stored": counts(10, 10, 10, 9)}
             None,
             id="no deadline",
         ),
+        pytest.param(seen(**STUCK), ("True", "FoundNewReplicaSet"), id="nothing known yet"),
         pytest.param(
             seen(**STUCK, deadline=LARGEST, conditions=(progressing("ReplicaSetUpdated"),)), None, id="nor so"
         ),
@@ -333,6 +334,23 @@ def test_a_replica_sets_failure_is_passed_on_and_taken_back() -> None:
             progressing("ProgressDeadlineExceeded"), (5, 5, 2, 2), 600, None, id="timed out already"
         ),
         pytest.param(progressing("NewReplicaSetAvailable"), (10, 10, 9, 9), 600, None, id="done once"),
+        pytest.param(
+            progressing("DeploymentResumed", NOW - timedelta(seconds=10), "Unknown"),
+            (5, 5, 2, 2),
+            600,
+            591.0,
+            id="resumed",
+        ),
+        pytest.param(
+            progressing("ReplicaSetCreateError", NOW, "False"), (0, 0, 0, 0), 30, 31.0, id="not even made"
+        ),
+        pytest.param(
+            msgspec.structs.replace(progressing("ReplicaSetUpdated"), last_update_time=None),
+            (5, 5, 2, 2),
+            600,
+            None,
+            id="somebody removed the time",
+        ),
     ],
 )
 def test_case_90_when_to_look_at_the_deadline(
