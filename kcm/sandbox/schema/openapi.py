@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from kcm.sandbox.schema.custom.published import published
 from kcm.sandbox.schema.fields import TYPES, Field, Shape, TypeDef, type_of
 from kcm.sandbox.schema.resources import RESOURCES, ResourceInfo
 
@@ -89,10 +90,13 @@ def _hash(resources: tuple[ResourceInfo, ...]) -> str:
 def _document(resources: tuple[ResourceInfo, ...]) -> bytes:
     schemas: Json = {}
     for item in resources:
+        if item.custom is not None:
+            _add_custom(item, schemas)
+            continue
         type_ = type_of(item.kind, item.api_version)
         _add_schema(type_, schemas)
         schemas[_name(type_)]["x-kubernetes-group-version-kind"] = [_kind(item)]
-        schemas[f"{_name(type_)}List"] = _list_schema(item, type_)
+        schemas[f"{_name(type_)}List"] = _list_schema(item, _name(type_))
     _add_schema(TYPES["ListMeta"], schemas)
     return msgspec.json.encode(
         {
@@ -110,6 +114,22 @@ def _kind(item: ResourceInfo) -> Json:
 
 def _name(type_: TypeDef) -> str:
     return f"{type_.package}.{type_.name.rpartition('.')[2]}"
+
+
+def _schema_name(item: ResourceInfo) -> str:
+    """Return the name of a resource's schema: for a custom one its group backwards, version and kind."""
+    if item.custom is None:
+        return _name(type_of(item.kind, item.api_version))
+    return f"{'.'.join(reversed(item.group.split('.')))}.{item.version}.{item.kind}"
+
+
+def _add_custom(item: ResourceInfo, schemas: Json) -> None:
+    assert item.custom is not None
+    _add_schema(TYPES["ObjectMeta"], schemas)
+    name = _schema_name(item)
+    schemas[name] = published(item.custom.source, {"allOf": [{"$ref": f"{_REFERENCE}{_META}.ObjectMeta"}]})
+    schemas[name]["x-kubernetes-group-version-kind"] = [_kind(item)]
+    schemas[f"{name}List"] = _list_schema(item, name)
 
 
 def _add_schema(type_: TypeDef, schemas: Json) -> None:
@@ -178,13 +198,13 @@ def _schema(shape: Shape, schemas: Json) -> Json:
             return {"type": "object"}
 
 
-def _list_schema(item: ResourceInfo, type_: TypeDef) -> Json:
+def _list_schema(item: ResourceInfo, name: str) -> Json:
     return {
         "type": "object",
         "required": ["items"],
         "properties": {
             "apiVersion": {"type": "string"},
-            "items": {"type": "array", "items": {"allOf": [{"$ref": _REFERENCE + _name(type_)}]}},
+            "items": {"type": "array", "items": {"allOf": [{"$ref": _REFERENCE + name}]}},
             "kind": {"type": "string"},
             "metadata": {"allOf": [{"$ref": f"{_REFERENCE}{_META}.ListMeta"}]},
         },
@@ -199,7 +219,7 @@ def _paths(item: ResourceInfo) -> Iterator[tuple[str, Json]]:
     yield (
         collection,
         {
-            "get": _operation(item, "list", reads=f"{item.kind}List"),
+            "get": _operation(item, "list", reads=item.list_kind),
             "post": _operation(item, "post", writes=("*/*",)),
             "parameters": scope_parameters,
         },
@@ -209,7 +229,9 @@ def _paths(item: ResourceInfo) -> Iterator[tuple[str, Json]]:
         {
             "get": _operation(item, "get"),
             "put": _operation(item, "put", writes=("*/*",)),
-            "patch": _operation(item, "patch", writes=_PATCH_TYPES),
+            "patch": _operation(
+                item, "patch", writes=_PATCH_TYPES if item.custom is None else _PATCH_TYPES[:3]
+            ),
             "parameters": [_path_parameter("name"), *scope_parameters],
         },
     )
@@ -220,9 +242,9 @@ def _path_parameter(name: str) -> Json:
 
 
 def _operation(item: ResourceInfo, action: str, *, writes: tuple[str, ...] = (), reads: str = "") -> Json:
-    type_ = type_of(item.kind, item.api_version)
-    own = {"$ref": _REFERENCE + _name(type_)}
-    answer = {"$ref": f"{_REFERENCE}{_name(type_)}List"} if reads else own
+    name = _schema_name(item)
+    own = {"$ref": _REFERENCE + name}
+    answer = {"$ref": f"{_REFERENCE}{name}List"} if reads else own
     operation: Json = {
         "operationId": f"{action}{item.group.title().replace('.', '')}{item.version.title()}{item.kind}",
         "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": answer}}}},
