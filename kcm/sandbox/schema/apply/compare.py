@@ -7,11 +7,10 @@ Elements of a list that share their keys count as one unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from kcm.base.errors import KcmError
-from kcm.sandbox.schema.apply.fieldsets import Tree, field_element, key_element, member, value_element
+from kcm.sandbox.schema.apply.fieldsets import SELF, Tree, field_element, key_element, member, value_element
 from kcm.sandbox.schema.apply.kinds import FREE, Kind
 
 
@@ -121,12 +120,12 @@ def _compare(kind: Kind, old: Any, new: Any, element: str, result: Comparison) -
     if new is ABSENT:
         result.removed[element] = _whole(kind, old)
         return
-    if _same(old, new):
+    if old == new and isinstance(old, bool) == isinstance(new, bool):
         return
-    below = Comparison({}, {}, {})
-    if kind.atomic or kind.form == "scalar" or not (old or new):
+    if kind.leaf or not (old or new):
         result.modified[element] = {}
         return
+    below = Comparison({}, {}, {})
     if _is_map(kind, old) and _is_map(kind, new):
         _compare_maps(kind, old or {}, new or {}, below)
     elif kind.form == "list" and _is_list(old) and _is_list(new):
@@ -137,10 +136,6 @@ def _compare(kind: Kind, old: Any, new: Any, element: str, result: Comparison) -
     for part, inside in zip(result, below, strict=True):
         if inside:
             part[element] = inside
-
-
-def _same(old: Any, new: Any) -> bool:
-    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
 
 
 def _is_map(kind: Kind, value: Any) -> bool:
@@ -154,7 +149,7 @@ def _is_list(value: Any) -> bool:
 def _compare_maps(kind: Kind, old: dict[str, Any], new: dict[str, Any], result: Comparison) -> None:
     for name in old | new | kind.kept if kind.kept else old | new:
         before, after = old.get(name, ABSENT), new.get(name, ABSENT)
-        if before is after:
+        if before is after or (before == after and not isinstance(after, bool | int)):
             continue
         inside = kind.of(name) or FREE
         if kind.native:
@@ -197,32 +192,35 @@ def _compare_lists(kind: Kind, old: list[Any], new: list[Any], result: Compariso
             result.added[element] = {}
 
 
+_LEAF: Tree = {}
+
+
 def _whole(kind: Kind, value: Any) -> Tree:
     """Return the subtree of a value that came or went whole."""
-    if kind.atomic or not value or not isinstance(value, dict | list) or kind.form == "scalar":
-        return {}
-    if isinstance(value, list):
-        if kind.form != "list":
-            return {}
-        item = kind.item or FREE
-        tree: Tree = {".": {}}
-        for element, items in group(kind, value).items():
-            tree[element] = {} if len(items) > 1 else _whole(item, items[0])
-        return tree
-    if kind.form == "list":
-        return {}
-    return {
-        ".": {},
-        **{field_element(name): _whole(inside, item) for name, inside, item in _entries(kind, value)},
-    }
+    if kind.leaf or not value:
+        return _LEAF
+    if isinstance(value, dict):
+        return _LEAF if kind.form == "list" else _whole_map(kind, value)
+    if not isinstance(value, list) or kind.form != "list":
+        return _LEAF
+    item = kind.item or FREE
+    tree: Tree = {SELF: _LEAF}
+    for element, items in group(kind, value).items():
+        tree[element] = _LEAF if len(items) > 1 else _whole(item, items[0])
+    return tree
 
 
-def _entries(kind: Kind, value: dict[str, Any]) -> Iterator[tuple[str, Kind, Any]]:
-    """Yield name, kind and value of what a map has, with what its type always has."""
-    for name in value | kind.kept if kind.kept else value:
-        inside = kind.of(name) or FREE
-        item = value.get(name, ABSENT)
-        if kind.native:
+def _whole_map(kind: Kind, value: dict[str, Any]) -> Tree:
+    fields, other, native = kind.fields, kind.item or FREE, kind.native
+    tree: Tree = {SELF: _LEAF}
+    for name, item in value.items():
+        inside = fields.get(name, other)
+        if not item and native:
             item = seen(kind, inside, name, item)
-        if item is not ABSENT:
-            yield name, inside, item
+            if item is ABSENT:
+                continue
+        tree["f:" + name] = _LEAF if inside.leaf or not item else _whole(inside, item)
+    for name in kind.kept:
+        if name not in value:
+            tree["f:" + name] = _LEAF
+    return tree

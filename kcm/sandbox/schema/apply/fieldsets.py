@@ -39,7 +39,19 @@ def field_element(name: str) -> str:
 
 def key_element(keys: Mapping[str, Any]) -> str:
     """Return the path element of a list's element by the values of its keys."""
-    return "k:" + _text({name: keys[name] for name in sorted(keys)})
+    try:
+        return _key_element(tuple(keys), tuple(keys.values()))
+    except TypeError:
+        # A key that is itself a list or an object.
+        return "k:" + _text({name: keys[name] for name in sorted(keys)})
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _key_element(names: tuple[str, ...], values: tuple[Any, ...]) -> str:
+    if any(value is True or value is False or isinstance(value, float) for value in values):
+        # Numbers and booleans that are equal are one to the cache.
+        raise TypeError
+    return "k:" + _text(dict(sorted(zip(names, values, strict=True))))
 
 
 def value_element(value: Any) -> str:
@@ -151,9 +163,14 @@ def paths(tree: Tree, prefix: Path = ()) -> Iterator[Path]:
             yield from paths(tree[element], (*prefix, element))
 
 
-def in_order(tree: Tree) -> list[str]:
+def in_order(tree: Tree) -> tuple[str, ...]:
     """Return the elements of one level in the order the API uses."""
-    return sorted(tree, key=_rank) if len(tree) > 1 else list(tree)
+    return _sorted(tuple(tree)) if len(tree) > 1 else tuple(tree)
+
+
+@lru_cache(maxsize=4096)
+def _sorted(elements: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(elements, key=_rank))
 
 
 @lru_cache(maxsize=4096)
@@ -181,7 +198,11 @@ def _value_rank(value: Any) -> tuple[Any, ...]:
 
 def ordered(tree: Tree) -> Tree:
     """Return the tree with every level in the order the API uses."""
-    return {element: ordered(tree[element]) if tree[element] else {} for element in in_order(tree)}
+    result: Tree = {}
+    for element in in_order(tree):
+        below = tree[element]
+        result[element] = ordered(below) if below else below
+    return result
 
 
 def show(path: Path) -> str:

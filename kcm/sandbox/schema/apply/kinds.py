@@ -41,6 +41,11 @@ class Kind:
     native: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
     nullable: frozenset[str] = frozenset()
+    leaf: bool = False
+
+    def __post_init__(self) -> None:
+        # One value to every walk, whatever it holds.
+        self.leaf = self.atomic or self.form == "scalar"
 
     def of(self, name: str) -> Kind | None:
         """Return the kind of a field or map entry; None when the type does not have it."""

@@ -35,13 +35,22 @@ class FieldSet:
     @property
     def tree(self) -> Tree:
         """Return the set as a tree that nobody may change."""
-        return _tree(self.encoded)
+        found = _trees.get(self.encoded)
+        if found is None:
+            found = _decode(self.encoded)
+            _remember(self.encoded, found)
+        return found
 
 
-@lru_cache(maxsize=1024)
-def _tree(encoded: bytes) -> Tree:
-    tree: Tree = _decode(encoded)
-    return tree
+# The trees of sets that were asked for or made lately.
+_trees: dict[bytes, Tree] = {}
+_MOST_TREES = 512
+
+
+def _remember(encoded: bytes, tree: Tree) -> None:
+    if len(_trees) >= _MOST_TREES:
+        del _trees[next(iter(_trees))]
+    _trees[encoded] = tree
 
 
 _sets: WeakValueDictionary[bytes, FieldSet] = WeakValueDictionary()
@@ -53,6 +62,7 @@ def field_set(tree: Tree) -> FieldSet:
     found = _sets.get(encoded)
     if found is None:
         found = _sets[encoded] = FieldSet(encoded)
+        _remember(encoded, tree)
     return found
 
 
@@ -82,24 +92,35 @@ class Entry(NamedTuple):
 
     def encode(self) -> bytes:
         """Return the entry as the API shows it."""
-        shown: dict[str, Any] = {"manager": self.manager, "operation": self.operation}
-        shown["apiVersion"] = self.api_version
-        if self.time:
-            shown["time"] = self.time
-        shown |= {"fieldsType": "FieldsV1", "fieldsV1": msgspec.Raw(self.fields.encoded)}
-        if self.subresource:
-            shown["subresource"] = self.subresource
-        return _encode(shown)
+        head, tail = _frame(self.manager, self.operation, self.api_version, self.subresource, self.time)
+        return b"%b%b%b" % (head, self.fields.encoded, tail)
+
+
+@lru_cache(maxsize=512)
+def _frame(
+    manager: str, operation: str, api_version: str, subresource: str, time: str
+) -> tuple[bytes, bytes]:
+    """Return what surrounds the fields of an entry."""
+    shown: dict[str, Any] = {"manager": manager, "operation": operation, "apiVersion": api_version}
+    if time:
+        shown["time"] = time
+    shown["fieldsType"] = "FieldsV1"
+    tail = b',"subresource":' + _encode(subresource) + b"}" if subresource else b"}"
+    return _encode(shown)[:-1] + b',"fieldsV1":', tail
 
 
 class Managed:
     """All entries of an object, in the order of the API. False when there is none."""
 
-    __slots__ = ("__weakref__", "encoded", "entries")
+    __slots__ = ("__weakref__", "entries")
 
     def __init__(self, entries: tuple[Entry, ...]) -> None:
         self.entries = entries
-        self.encoded = b"[" + b",".join([entry.encode() for entry in entries]) + b"]"
+
+    @property
+    def encoded(self) -> bytes:
+        """Return the entries as the API shows them."""
+        return b"[%b]" % b",".join([entry.encode() for entry in self.entries])
 
     def __bool__(self) -> bool:
         return bool(self.entries)

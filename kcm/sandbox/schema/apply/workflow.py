@@ -109,12 +109,19 @@ class Writing:
         return found
 
 
-def track_update(present: Managed, old: Json, new: Json, writing: Writing) -> Managed:
-    """Return the entries after `old` became `new`; an empty `old` means that the object is new."""
+def track_update(
+    present: Managed, old: Json, new: Json, writing: Writing, *, silently: bool = False
+) -> Managed:
+    """Return the entries after `old` became `new`; an empty `old` means that the object is new.
+
+    `silently`: the writer takes from others, but owns nothing.
+    """
     if not present and old:
         return NOBODY
     changes = _Changes(old, new, writing)
     entries = _taken(present, changes, writing)
+    if silently:
+        return managed(entries.values())
     mine = changes.at(writing.api_version)
     assert mine is not None
     # What was reset is no change of this writer's; the comparison has been rid of it already.
