@@ -134,7 +134,10 @@ def test_selectors_sorting_and_templates_work(kubectl):
     assert kubectl("get", "pods", "--field-selector", "status.phase!=Running") == ""
 
 
-def test_logs_are_refused_clearly(kubectl):
+def test_logs_are_told_of_containers_that_do_not_really_run(kubectl):
     kubectl.apply(pod())
     kubectl("wait", "--for=condition=Ready", "pod/web")
-    assert "Error from server" in kubectl("logs", "web", fails=True)
+    assert "simulated container main started from web:1" in kubectl("logs", "web")
+    with kubectl.running("logs", "-f", "web", "--timestamps") as lines:
+        lines.until("simulated container main started")
+    assert "not found" in kubectl("logs", "web", "--previous", fails=True)

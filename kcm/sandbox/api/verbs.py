@@ -40,6 +40,7 @@ from kcm.sandbox.api.negotiation import (
     write_yaml,
 )
 from kcm.sandbox.api.patching import Patch
+from kcm.sandbox.api.podlogs import PodLogs
 from kcm.sandbox.api.records import Record, encode
 from kcm.sandbox.api.reviews import Reviews, is_review
 from kcm.sandbox.api.selection import Selection, parse_selection
@@ -52,7 +53,7 @@ from kcm.sandbox.schema.resources import subresource as find_subresource
 from kcm.serving.http import Request, Response
 
 _NO_CACHE: Mapping[str, str] = {"Cache-Control": "no-cache, private"}
-_STREAMS = frozenset(("attach", "exec", "log", "portforward", "proxy", "ephemeralcontainers", "resize"))
+_STREAMS = frozenset(("attach", "exec", "portforward", "proxy", "ephemeralcontainers", "resize"))
 # Longer lists are streamed, and longer tables, whose rows cost more.
 _WHOLE = 2000
 _WHOLE_TABLE = 200
@@ -198,6 +199,8 @@ class Verbs:
 
     def _serve_subresource(self, call: Call, request: Request) -> Response:
         name, resource = call.subresource, call.resource
+        if name == "log" and resource.nature == "Pod":
+            return self._logs_of(call)
         if name in _STREAMS and resource.plural in ("pods", "nodes", "services"):
             raise not_implemented(f"{resource.qualified}/{name}")
         try:
@@ -221,6 +224,11 @@ class Verbs:
         if post is not None:
             return self._reply(call, request, encode(post(call, self._body(request))), 201)
         raise not_implemented(f"{resource.qualified}/{name}")
+
+    def _logs_of(self, call: Call) -> Response:
+        if call.verb != "get":
+            raise method_not_allowed()
+        return PodLogs(self._store, self._clock).answer(call)
 
     def _status(self, call: Call, request: Request) -> Response:
         match call.verb:
