@@ -29,7 +29,7 @@ decode: Callable[[bytes], Any] = _decoder.decode
 
 
 class Record:
-    """An object at one resourceVersion. Never changed after it was made."""
+    """An object at one resourceVersion, 0 for one that was not stored. Never changed after it was made."""
 
     __slots__ = (
         "bare",
@@ -47,7 +47,8 @@ class Record:
 
     def __init__(self, obj: Json, version: int, fields: tuple[str, ...]) -> None:
         metadata = obj["metadata"]
-        metadata["resourceVersion"] = str(version)
+        if version:
+            metadata["resourceVersion"] = str(version)
         owners = metadata.pop("managedFields", NOBODY)
         self.managed: Managed = owners if isinstance(owners, Managed) else read_managed(owners)
         self.name: str = metadata["name"]

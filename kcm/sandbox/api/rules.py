@@ -61,10 +61,18 @@ _EMPTY_STATUS: Mapping[str, Mapping[str, Any]] = {
     },
     "HorizontalPodAutoscaler": {"currentMetrics": None, "desiredReplicas": 0},
     "Namespace": {"phase": "Active"},
+    "PodDisruptionBudget": {
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "disruptionsAllowed": 0,
+        "expectedPods": 0,
+    },
     "Service": {"loadBalancer": {}},
 }
 
 _SYSTEM = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+# A kind that counts no generations keeps the one that its creator made up.
+_WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 # Where the server's own list of kinds was made: part of its messages.
 _SCHEME = '"pkg/api/legacyscheme/scheme.go:30"'
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -143,7 +151,7 @@ def begin_life(resource: ResourceInfo, obj: Json, now: str, rng: Rng) -> None:
     metadata = obj["metadata"]
     if metadata.get("resourceVersion"):
         raise ApiFailure(500, "", "resourceVersion should not be set on objects to be created")
-    for field in (*_SYSTEM, "selfLink", "managedFields", "resourceVersion"):
+    for field in (*_WIPED, "selfLink", "managedFields", "resourceVersion"):
         metadata.pop(field, None)
     if not metadata.get("generateName"):
         metadata.pop("generateName", None)
@@ -240,6 +248,9 @@ def only_status(resource: ResourceInfo, new: Json, old: Json) -> Json:
         merged.pop("status", None)
     if resource.custom is not None:
         return merged
+    merged["status"] = {**_EMPTY_STATUS.get(resource.nature, {}), **(new.get("status") or {})}
+    if resource.nature == "Pod" and (quality := (old.get("status") or {}).get("qosClass")):
+        merged["status"].setdefault("qosClass", quality)
     fields = ["labels", "annotations", "finalizers", "ownerReferences"]
     if resource.nature == "Deployment":
         fields.remove("labels")

@@ -163,7 +163,7 @@ class Store:
     def draft(self, collection: Collection, obj: Json, old: Record | None = None) -> Record:
         """Return what `obj` would be stored as in place of `old`, without storing it (dryRun)."""
         _inherit(obj, old)
-        return Record(obj, self.version, collection.extract(obj))
+        return Record(obj, old.version if old is not None else 0, collection.extract(obj))
 
     def put(self, collection: Collection, obj: Json, old: Record | None, cause: Cause) -> Record:
         """Store `obj` in place of `old` (None: it is new)."""

@@ -33,6 +33,7 @@ from kcm.sandbox.api.errors import (
 )
 from kcm.sandbox.api.knowledge import (
     apply_defaults,
+    apply_spelling,
     check_document,
     check_fields,
     check_status,
@@ -201,6 +202,9 @@ class Writer:
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
             new = rules.only_status(resource, new, old)
+            if resource.custom is None:
+                part = {"apiVersion": resource.api_version, "status": new["status"]}
+                apply_spelling(resource.nature, part)
             check_status(resource, new, old)
         elif call.subresource in ("", "scale"):
             rules.keep_status(resource, new, old)
@@ -220,7 +224,7 @@ class Writer:
             return record
         stored["metadata"]["managedFields"] = owners
         if call.dry_run:
-            return self._store.draft(collection, stored)
+            return self._store.draft(collection, stored, record)
         if _may_go(resource, stored):
             # Watchers learn of the object as it was stored last; the answer shows what the writer made of it.
             self._store.remove(collection, record, call.cause)
