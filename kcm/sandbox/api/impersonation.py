@@ -7,11 +7,12 @@ of the first that was asked. Nodes that impersonate themselves are not told apar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 from kcm.sandbox.access.policy import Verdict
-from kcm.sandbox.access.rules import Wish, quoted
+from kcm.sandbox.access.rules import Wish
 from kcm.sandbox.access.users import (
     ANONYMOUS,
     AUTHENTICATED,
@@ -44,8 +45,9 @@ def wanted_user(request: Request) -> User:
         if key.startswith(_EXTRA)
     )
     if not name:
-        shown = f'uid "{uid}", groups {quoted(groups)}'
-        raise bad_request(f"requested {shown} without impersonating a user name")
+        listed = f"{{{', '.join(map(json.dumps, groups))}}}" if groups else "(nil)"
+        shown = f'Name:"", UID:{json.dumps(uid)}, Groups:[]string{listed}, Extra:map[string][]string(nil)'
+        raise bad_request(f"requested &user.DefaultInfo{{{shown}}} without impersonating a user name")
     return User(name, groups, uid, extra)
 
 

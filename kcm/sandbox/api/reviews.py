@@ -18,7 +18,7 @@ from kcm.sandbox.access.tokens import AUDIENCE, BadToken
 from kcm.sandbox.access.users import User
 from kcm.sandbox.api import rules
 from kcm.sandbox.api.calls import Call
-from kcm.sandbox.api.errors import ApiFailure, Json, bad_request
+from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, unknown_route
 from kcm.sandbox.api.gate import Gate
 from kcm.sandbox.api.knowledge import check_fields, check_types
 from kcm.sandbox.schema.validation.failures import FieldError, invalid
@@ -42,7 +42,9 @@ class Reviews:
         self._clock = clock
 
     def answer(self, call: Call, document: object) -> Json:
-        """Return the review with its status; 400 and 422 for one that cannot be answered."""
+        """Return the review with its status; 400, 404 and 422 for one that cannot be answered."""
+        if call.resource.namespaced and not call.namespace:
+            raise unknown_route()
         review = rules.check_shape(call.resource, document)
         check_types(call.resource, review)
         call.warnings += check_fields(call.resource, review, call.validation)
@@ -59,6 +61,8 @@ class Reviews:
                 status = self._access(call.user, spec)
             case _:
                 _check_question(review, spec, of_user=True, namespace=call.namespace)
+                if call.namespace:
+                    review["metadata"] = {"namespace": call.namespace}
                 status = self._access(_user_in(spec), spec)
         return {**review, "status": status}
 
@@ -128,7 +132,7 @@ def _check_question(review: Json, spec: Json, *, of_user: bool = False, namespac
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and other is not None:
         detail = "cannot be specified in combination with resourceAttributes"
-        problems.append(invalid("spec.nonResourceAttributes", other, detail))
+        problems.append(invalid("spec.nonResourceAttributes", _path_shown(other), detail))
     if resource is None and other is None:
         detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         problems.append(invalid("spec.resourceAttributes", None, detail))
@@ -151,11 +155,17 @@ def _check_question(review: Json, spec: Json, *, of_user: bool = False, namespac
 def _check_local(spec: Json, namespace: str) -> list[FieldError]:
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if other is not None:
-        return [invalid("spec.nonResourceAttributes", other, "disallowed on this kind of request")]
+        detail = "disallowed on this kind of request"
+        return [invalid("spec.nonResourceAttributes", _path_shown(other), detail)]
     asked = (resource or {}).get("namespace", "")
     if resource is None or asked == namespace:
         return []
     return [invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace")]
+
+
+def _path_shown(attributes: Json) -> Json:
+    """Return a path and a verb as the server shows them: by the names of its own fields."""
+    return {"Path": attributes.get("path", ""), "Verb": attributes.get("verb", "")}
 
 
 def _unanswerable(problems: list[FieldError]) -> ApiFailure:

@@ -7,6 +7,7 @@ may be bound to. Owns no state.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +15,11 @@ from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.base.timestamps import format_time
 from kcm.sandbox.access.tokens import AUDIENCE, Bound, Reference
+from kcm.sandbox.api import rules
 from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, conflict, invalid, not_found
 from kcm.sandbox.api.gate import Gate
+from kcm.sandbox.api.knowledge import check_types
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
@@ -39,8 +42,9 @@ class TokenIssuer:
 
     def issue(self, call: Call, request: Any) -> Json:
         """Return the request with a token in its status; 404, 409, 422 or 400 when there can be none."""
-        if not isinstance(request, dict) or not isinstance(request.get("spec") or {}, dict):
-            raise bad_request("the body must be a TokenRequest of authentication.k8s.io/v1")
+        request = rules.check_shape(_KIND, request)
+        check_types(_KIND, request)
+        rules.check_namespace(_KIND, request, call.namespace)
         account = self._find("serviceaccounts", call.namespace, call.name)
         spec: Json = request.get("spec") or {}
         _check_identity(call, request.get("metadata") or {}, account)
@@ -118,23 +122,20 @@ def _resource(plural: str) -> ResourceInfo:
 
 
 def _check_identity(call: Call, metadata: Json, account: Record) -> None:
-    for field, wanted in (("name", call.name), ("namespace", call.namespace)):
-        if metadata.get(field, wanted) not in (wanted, ""):
-            text = f"must match the service account {field} if specified"
-            raise _wrong(f"metadata.{field}", metadata[field], text, call.name)
+    if metadata.get("name", call.name) not in (call.name, ""):
+        text = "must match the service account name if specified"
+        raise _wrong("metadata.name", metadata["name"], text, call.name)
     uid = metadata.get("uid")
     if uid and uid != account.uid:
         why = f"the UID in the token request ({uid}) does not match the UID of the service account "
         why += f"({account.uid})"
-        raise conflict(_KIND, call.name, why)
+        raise conflict(replace(_KIND, plural=_KIND.kind), call.name, why)
 
 
 def _seconds(spec: Json) -> int:
-    seconds = spec.get("expirationSeconds")
-    if seconds is None:
+    if spec.get("expirationSeconds") is None:
         return _USUAL_SECONDS
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise bad_request("spec.expirationSeconds must be a whole number")
+    seconds = int(spec["expirationSeconds"])
     if seconds < _SHORTEST:
         raise _wrong("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
     if seconds > _LONGEST:

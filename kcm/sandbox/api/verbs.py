@@ -89,7 +89,7 @@ class Verbs:
         if call.subresource:
             return self._serve_subresource(call, request)
         if call.verb not in call.resource.verbs or not _has_verb(call):
-            raise method_not_allowed()
+            raise unknown_route() if call.name and is_review(call) else method_not_allowed()
         match call.verb:
             case "get":
                 await self._wait_for_version(call)

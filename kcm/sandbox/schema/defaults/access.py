@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from kcm.sandbox.schema.defaults.parts import Json, items, present
+from kcm.sandbox.schema.defaults.parts import Json, items, part
 
 GROUP = "rbac.authorization.k8s.io"
 
 
 def default_binding(binding: Json) -> None:
     """Fill in a RoleBinding or ClusterRoleBinding."""
-    if (reference := present(binding, "roleRef")) is not None:
-        reference["apiGroup"] = reference.get("apiGroup") or GROUP
+    reference = part(binding, "roleRef")
+    reference["apiGroup"] = reference.get("apiGroup") or GROUP
     for subject in items(binding, "subjects"):
         if subject.get("kind") in ("User", "Group"):
             subject["apiGroup"] = subject.get("apiGroup") or GROUP

@@ -30,7 +30,10 @@ def check_cluster_role(role: Json) -> Errors:
     if not selectors:
         yield required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")
     for index, selector in enumerate(selectors):
-        yield from check_selector(selector, f"{path}[{index}]")
+        problems = list(check_selector(selector, f"{path}[{index}]"))
+        yield from problems
+        if problems:
+            yield invalid(f"{path}[{index}]", None, "invalid label selector.")
 
 
 def check_role_binding(binding: Json) -> Errors:
