@@ -8,10 +8,12 @@ schema's; who may write what is admission's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from kcm.base.rng import Rng
-from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, bad_request, forbidden
+from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, bad_request, cause, forbidden, invalid
+from kcm.sandbox.api.records import encode
 from kcm.sandbox.schema.custom.definition import first_status, note_stored_version
 from kcm.sandbox.schema.resources import ResourceInfo, find_kind
 from kcm.sandbox.schema.typecheck import type_errors
@@ -31,6 +33,7 @@ _GENERATION = frozenset(
         "StatefulSet",
     )
 )
+_SUMMARY = 30
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 # Kinds that a PUT without resourceVersion may not overwrite.
 VERSION_REQUIRED = frozenset(("CustomResourceDefinition", "Lease", "PodDisruptionBudget"))
@@ -88,6 +91,8 @@ def check_shape(resource: ResourceInfo, obj: Any) -> Json:
     """Return `obj` as an object of the resource, its kind filled in; 400 when it is another thing."""
     if not isinstance(obj, dict):
         raise bad_request(f"the body of a {resource.kind} must be an object")
+    if resource.custom is not None:
+        _check_custom_head(resource, obj)
     kind, version = obj.setdefault("kind", resource.kind), obj.setdefault("apiVersion", resource.api_version)
     kind = obj["kind"] = kind or resource.kind
     version = obj["apiVersion"] = version or resource.api_version
@@ -103,12 +108,25 @@ def check_shape(resource: ResourceInfo, obj: Any) -> Json:
     return {"kind": kind, "apiVersion": version, "metadata": metadata, **obj}
 
 
+def _check_custom_head(resource: ResourceInfo, obj: Json) -> None:
+    """A custom resource says itself what it is: 400 or 422 when it is another thing."""
+    kind, version = obj.get("kind"), obj.get("apiVersion") or resource.api_version
+    if not kind:
+        body = encode(obj).decode()
+        why = f"Object 'Kind' is missing in '{body}' ({body[:_SUMMARY]} ...)"
+        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): {why}")
+    if version != resource.api_version:
+        expected = f"does not match the expected API version ({resource.api_version})"
+        raise bad_request(f"the API version in the data ({version}) {expected}")
+    if kind != resource.kind:
+        name = (obj.get("metadata") or {}).get("name", "")
+        problem = cause("kind", f'Invalid value: "{kind}": must be {resource.kind}', "FieldValueInvalid")
+        raise invalid(replace(resource, kind=str(kind)), name, (problem,))
+
+
 def _another_kind(resource: ResourceInfo, kind: str, version: str) -> Undecodable:
     short = version.rpartition("/")[2]
-    if resource.custom is not None:
-        problem = f"the API version in the data ({version}) does not match the expected API version "
-        problem += f"({resource.api_version})"
-    elif find_kind(version, kind) is None:
+    if find_kind(version, kind) is None:
         problem = f'no kind "{kind}" is registered for version "{version}" in scheme {_SCHEME}'
     else:
         package = resource.group.partition(".")[0] or "core"

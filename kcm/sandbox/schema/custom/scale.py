@@ -96,11 +96,11 @@ def _access_problem(obj: Json, path: str, wanted: str) -> str:
     """Return why a value of that type cannot be read at a path; "" when it can, or nothing is there."""
     here: Any = obj
     names = _names(path)
-    for depth, name in enumerate(names):
+    for name in names:
         if not isinstance(here, dict):
             if here is None:
                 return ""
-            return _accessor(names[:depth], here, "map[string]interface{}")
+            return _accessor(names, here, "map[string]interface{}")
         if name not in here:
             return ""
         here = here[name]
