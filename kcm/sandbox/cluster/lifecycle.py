@@ -28,8 +28,8 @@ from kcm.sandbox.cluster.calls import MERGE, Api, Refused
 from kcm.sandbox.cluster.eventlog import EventLog
 from kcm.sandbox.cluster.follow import Change
 from kcm.sandbox.cluster.nodes import CONDITIONS
-from kcm.sandbox.cluster.taints import evict_after, wanted_taints
-from kcm.sandbox.cluster.views import NodeView, PodView, Taint
+from kcm.sandbox.cluster.taints import evict_after, wanted_taints, written
+from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.lifecycle")
@@ -203,7 +203,7 @@ class NodeLifecycle:
         if taints == node.spec.taints:
             return
         metadata = {"resourceVersion": node.metadata.resource_version}
-        patch = {"metadata": metadata, "spec": {"taints": [_written(each) for each in taints] or None}}
+        patch = {"metadata": metadata, "spec": {"taints": [written(each) for each in taints] or None}}
         try:
             await self._api.patch(f"/api/v1/nodes/{name}", patch, MERGE)
         except Refused as error:
@@ -255,12 +255,3 @@ class NodeLifecycle:
 
 def _path(pod: PodView) -> str:
     return f"/api/v1/namespaces/{pod.metadata.namespace}/pods/{pod.metadata.name}"
-
-
-def _written(taint: Taint) -> dict[str, str]:
-    written = {"key": taint.key, "effect": taint.effect}
-    if taint.value:
-        written["value"] = taint.value
-    if taint.time_added:
-        written["timeAdded"] = taint.time_added
-    return written

@@ -16,15 +16,20 @@ import heapq
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_micro_time, format_time
 from kcm.sandbox.cluster.addresses import node_address
 from kcm.sandbox.cluster.calls import MERGE, Api, Refused
 from kcm.sandbox.cluster.follow import Change
+from kcm.sandbox.cluster.taints import NOT_READY, written
 from kcm.sandbox.cluster.views import NodeView
 from kcm.telemetry.logging import logger
 
 log = logger("sandbox.nodes")
+
+_read_node = msgspec.json.Decoder(NodeView).decode
 
 LEASE_SECONDS, RENEW_EVERY, REPORT_EVERY = 40, 10.0, 300.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -86,8 +91,16 @@ class Heartbeats:
         """Create the nodes and their leases; Refused when the server will not have them."""
         for node in self._nodes:
             await self._ensure("/api/v1/nodes", self._node(node))
-            await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": self._status(node)})
+            path = f"/api/v1/nodes/{node.name}"
+            told = await self._api.patch(f"{path}/status", {"status": self._status(node)})
+            await self._untaint(path, _read_node(told))
             await self._ensure(_LEASES, self._lease(node))
+
+    async def _untaint(self, path: str, node: NodeView) -> None:
+        """Take off what a new node is created with, so that it takes pods as soon as it is there."""
+        kept = [each for each in node.spec.taints if each.key != NOT_READY]
+        if len(kept) < len(node.spec.taints) and not node.fault:
+            await self._api.patch(path, {"spec": {"taints": [written(each) for each in kept] or None}}, MERGE)
 
     async def run(self) -> None:
         """Renew leases and report conditions until cancelled."""

@@ -69,3 +69,9 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     if toleration.operator == "Exists":
         return True
     return bool(toleration.key) and toleration.value == taint.value
+
+
+def written(taint: Taint) -> dict[str, str]:
+    """Return a taint as the API writes it."""
+    shown = {"key": taint.key, "value": taint.value, "effect": taint.effect, "timeAdded": taint.time_added}
+    return {name: value for name, value in shown.items() if value}
