@@ -29,6 +29,7 @@ from kcm.sandbox import kubeconfig
 from kcm.sandbox.api.durable import Durability
 from kcm.sandbox.api.metrics.file import MetricsFile
 from kcm.sandbox.api.server import ApiServer
+from kcm.sandbox.clock import SteppableClock
 from kcm.sandbox.cluster import Cluster, ClusterSettings, Narrator
 from kcm.sandbox.secure import Security, prepare
 from kcm.serving.http import HttpServer
@@ -184,7 +185,9 @@ async def serve(
     stream = output or sys.stdout
     writer = LineWriter(stream, lambda count: f"({count} lines left out)")
     colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    sandbox = Sandbox(settings, clock or SystemClock(), rng or SeededRng(), writer, colour=colour)
+    sandbox = Sandbox(
+        settings, clock or SteppableClock(SystemClock()), rng or SeededRng(), writer, colour=colour
+    )
     try:
         await sandbox.serve(stop or asyncio.Event(), ready or (lambda facts: writer.put(facts.line)))
     finally:

@@ -43,6 +43,9 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     user: User = ADMIN
     duplicates: tuple[str, ...] = ()
+    # Set by faults alone: a LIST is to show what there was at that moment (monotonic seconds).
+    behind: float | None = None
+    always_behind: bool = False
 
     @property
     def cause(self) -> Cause:

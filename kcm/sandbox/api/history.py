@@ -97,6 +97,11 @@ class History:
         """Return the position of the first event newer than `version`."""
         return self.base + bisect_right(self.events, version, key=lambda event: event.version)
 
+    def version_at(self, moment: float) -> int:
+        """Return the newest version at a moment (monotonic seconds), or the oldest that is covered."""
+        count = bisect_right(self.events, moment, key=lambda event: event.when)
+        return self.events[count - 1].version if count else self.floor
+
     def since(self, position: int, most: int) -> list[Event]:
         """Return up to `most` events from `position` on."""
         first = position - self.base

@@ -107,6 +107,11 @@ async def list_page(store: Store, collection: Collection, call: Call, selection:
     await reach(store, asked)
     if version_text == "0":
         limit = 0
+    if call.behind is not None and match != "Exact" and (version_text or call.always_behind):
+        seen = collection.history.version_at(call.behind)
+        if asked > seen:
+            raise version_too_large(asked, seen)
+        return _cut((seen, collection.ordered_at(seen), ""), selection, limit)
     if asked and (match == "Exact" or (limit and not match)):
         if asked < collection.history.floor:
             raise expired(_COMPACTED)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.access.users import User
-from kcm.sandbox.api import documents, faults, startup
+from kcm.sandbox.api import documents, startup
 from kcm.sandbox.api.admission import Admission
 from kcm.sandbox.api.answers import refused, stamped
 from kcm.sandbox.api.audit import Audit
@@ -27,6 +26,8 @@ from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.durable import Durability
 from kcm.sandbox.api.errors import ApiFailure, method_not_allowed, nothing_here, unknown_route
 from kcm.sandbox.api.expiry import Expiry
+from kcm.sandbox.api.faults import Faults
+from kcm.sandbox.api.faultsadmin import FaultsAdmin
 from kcm.sandbox.api.gate import AccessSettings, Gate
 from kcm.sandbox.api.grants import Grants
 from kcm.sandbox.api.metrics.api import MetricsApi
@@ -35,6 +36,7 @@ from kcm.sandbox.api.namespaces import NamespaceController
 from kcm.sandbox.api.reviews import Reviews
 from kcm.sandbox.api.roles import RoleGatherer
 from kcm.sandbox.api.routing import parse
+from kcm.sandbox.api.sabotage import Saboteur
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.api.subresources import Subresources
 from kcm.sandbox.api.tokens import TokenIssuer
@@ -73,7 +75,9 @@ class ApiServer:
         self.registry = Registry()
         for resource in self.registry.resources:
             self.store.collection(storage_group(resource), resource.plural)
-        self.faults = faults.Faults()
+        self.faults = Faults()
+        self._saboteur = Saboteur(self.faults, self.store, clock)
+        self._faults_admin = FaultsAdmin(self.faults, self._saboteur, self.store, clock)
         self.audit = Audit(self.store, clock)
         self._clock = clock
         self._rng = rng
@@ -150,11 +154,11 @@ class ApiServer:
         assert call is not None, "a request is for a resource or for a metric here"
         call.user = user
         if self.faults:
-            return await self._spoiled(call, request)
+            return await self._saboteur.serve(call, request, self._serve)
         return await self._serve(call, request)
 
     def _document(self, request: Request) -> Response:
-        response = self.metrics.administer(request)
+        response = self._faults_admin.answer(request) or self.metrics.administer(request)
         if response is None and request.method in ("GET", "HEAD"):
             resources = self.registry.resources
             if not request.path.startswith("/openapi"):
@@ -175,24 +179,3 @@ class ApiServer:
         if is_measured(call):
             return await self.metrics.answer(call, request)
         return await self._verbs.serve(call, request)
-
-    async def _spoiled(self, call: Call, request: Request) -> Response:
-        """Serve a request that faults may concern."""
-        effects = self.faults.effects(call)
-        for effect in effects:
-            match effect:
-                case faults.Delay(seconds):
-                    await self._clock.sleep(seconds)
-                case faults.Compact():
-                    self.store.compact()
-                case faults.DropBefore():
-                    raise ConnectionLost("a fault dropped this request")
-                case faults.Refuse():
-                    raise faults.refusal(effect)
-        response = await self._serve(call, request)
-        if any(isinstance(effect, faults.DropAfter) for effect in effects):
-            raise ConnectionLost("a fault dropped this answer")
-        spoiler = faults.watch_fault(effects) if call.verb == "watch" else None
-        if spoiler is not None and not isinstance(response.body, bytes):
-            return replace(response, body=spoiler.spoil(response.body))
-        return response
