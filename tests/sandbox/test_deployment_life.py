@@ -169,6 +169,9 @@ async def test_case_22_revisions_count_rollouts_and_going_back_reuses_the_replic
     assert mine[first]["metadata"]["annotations"][REVISION] == "3"
     assert mine[first]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"] == "1"
     assert mine["example/web:2"]["spec"]["replicas"] == 0
+    await set_image(world, "3")
+    found = await completes(world, 3)
+    assert found["metadata"]["annotations"][REVISION] == "4"
     await stays_quiet(world)
 
 
@@ -239,6 +242,64 @@ async def test_case_3_and_case_36_recreate_never_mixes_old_and_new_pods(world: W
     await stays_quiet(world)
 
 
+@story
+async def test_case_36_recreate_counts_what_terminates_until_it_is_gone(world: World) -> None:
+    await world.call("POST", DEPLOYMENTS, lingering(recreate(6)))
+    await completes(world, 6)
+    pods = [pod["metadata"]["name"] for pod in await world.items(PODS)]
+    await set_image(world, "2")
+    await reads(world, replicas=0, terminatingReplicas=6)
+    for name in pods[1:]:
+        await end(world, name)
+    await reads(world, replicas=0, terminatingReplicas=1)
+    await world.patch(WEB, {"spec": {"replicas": 3}})
+    await reads(world, replicas=0, terminatingReplicas=1)
+    await stays_quiet(world, 20.0)
+    assert len(await sets(world)) == 1
+    await end(world, pods[0])
+    await completes(world, 3)
+    assert len(await sets(world)) == 2
+
+
+STOP_DELAY = "sandbox.kcm.dev/stop-delay"
+
+
+def lingering(wanted: Json) -> Json:
+    """Let the pods take an hour to stop, unless `end` makes them."""
+    template = wanted["spec"]["template"]
+    template["spec"]["terminationGracePeriodSeconds"] = 7200
+    template["metadata"]["annotations"] = {STOP_DELAY: "1h"}
+    return wanted
+
+
+async def end(world: World, pod: str) -> None:
+    """Let a lingering pod stop."""
+    await world.patch(f"{PODS}/{pod}", {"metadata": {"annotations": {STOP_DELAY: None}}})
+
+
+@pytest.mark.parametrize("strategy", ["Recreate", "RollingUpdate"])
+@pytest.mark.parametrize("others", [0, 1], ids=["the last old pod goes", "another old pod stays"])
+def test_case_87_the_last_old_pods_end_lets_recreate_go_on(strategy: str, others: int) -> None:
+    @story
+    async def replaced(world: World) -> None:
+        await world.call("POST", DEPLOYMENTS, lingering(recreate(1 + others)))
+        await completes(world, 1 + others)
+        pods = [pod["metadata"]["name"] for pod in await world.items(PODS)]
+        if strategy == "RollingUpdate":
+            await world.patch(WEB, {"spec": {"strategy": {"type": strategy}}})
+        await set_image(world, "2")
+        await reads(world, terminatingReplicas=1 + others)
+        await end(world, pods[0])
+        await world.clock.sleep(5.0)
+        goes_on = strategy == "RollingUpdate" or others == 0
+        assert len(await sets(world)) == 1 + goes_on
+        for name in pods[1:]:
+            await end(world, name)
+        await completes(world, 1 + others)
+
+    replaced()
+
+
 def recreate(replicas: int, **notes: str) -> Json:
     wanted = deployment("web", replicas, strategy={"type": "Recreate"})
     behaviour = {f"sandbox.kcm.dev/{name.replace('_', '-')}": text for name, text in notes.items()}
@@ -282,6 +343,31 @@ async def test_case_9_and_case_37_a_scaled_rollout_is_spread_in_proportion(world
     await set_image(world, "3")
     await completes(world, 30)
     await stays_quiet(world)
+
+
+@story
+async def test_case_29_and_case_37_pods_that_terminate_change_nothing_of_the_proportions(
+    world: World,
+) -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 20, "maxUnavailable": 0}}
+    await world.call("POST", DEPLOYMENTS, lingering(deployment("web", 100, strategy=strategy)))
+    await reads(world, readyReplicas=100)
+    for pod in (await world.items(PODS))[:6]:
+        await world.call("DELETE", f"{PODS}/{pod['metadata']['name']}")
+    await reads(world, replicas=100, readyReplicas=100, terminatingReplicas=6)
+    await set_image(world, "2", fault="never-ready")
+    await reads(world, replicas=120, updatedReplicas=20)
+    await world.patch(WEB, {"spec": {"replicas": 120}})
+    await reads(world, replicas=140, updatedReplicas=23, readyReplicas=117, terminatingReplicas=6)
+    mine = await sets(world)
+    assert {tag: each["spec"]["replicas"] for tag, each in mine.items()} == {
+        "example/web:1": 117,
+        "example/web:2": 23,
+    }
+    for each in mine.values():
+        assert each["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] == "120"
+        assert each["metadata"]["annotations"]["deployment.kubernetes.io/max-replicas"] == "140"
+    await stays_quiet(world, 60.0)
 
 
 @story
@@ -382,6 +468,28 @@ async def test_case_4_no_more_old_replica_sets_are_kept_than_asked_for(world: Wo
 
     await world.until(alone)
     await stays_quiet(world)
+
+
+@story
+async def test_case_4_an_adopted_replica_set_exceeds_a_history_of_none(world: World) -> None:
+    made: list[str] = []
+
+    def look(mutation: Any) -> None:
+        if mutation.resource == "pods" and mutation.event == "ADDED":
+            made.append(mutation.name)
+
+    old = replica_set("old", 1)
+    old["spec"]["selector"] = {"matchLabels": {"app": "web"}}
+    old["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
+    old["metadata"]["labels"] = {"app": "web"}
+    await world.call("POST", SETS, old)
+    await world.clock.sleep(5.0)
+    world.api.audit.subscribe(look)
+    await bring(world, 1, revisionHistoryLimit=0)
+    await stays_quiet(world)
+    assert set(await sets(world)) == {"example/web:1"}
+    assert len(await world.items(SETS)) == 1
+    assert len(made) == 1
 
 
 @story
