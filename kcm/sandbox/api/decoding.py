@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from kcm.base.errors import KcmError
 from kcm.sandbox.api.records import decode, encode
 
+_DEEPEST = 10_000
 _END = "unexpected end of JSON input"
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*')
@@ -31,9 +33,7 @@ def read_json(body: bytes) -> Any:
     """Return what a body says; MalformedJson when it says nothing."""
     try:
         return decode(body)
-    except RecursionError:
-        raise MalformedJson("invalid character '{' exceeded max depth") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         problem = syntax_problem(body)
     if problem:
         raise MalformedJson(problem)
@@ -41,7 +41,8 @@ def read_json(body: bytes) -> Any:
         # Correct but for its bytes: what is no text becomes the replacement character.
         return json.loads(body.decode(errors="replace"))
     except RecursionError:
-        raise MalformedJson("invalid character '{' exceeded max depth") from None
+        # The real server goes ten times as deep; what it means by it, nobody knows.
+        raise MalformedJson(f"invalid character '{chr(body[0])}' exceeded max depth") from None
     except ValueError as error:
         raise MalformedJson(str(error)) from None
 
@@ -90,13 +91,15 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._next: Callable[[], str] = self._value
         # Open objects and arrays, by the bracket that closes them.
         self._open: list[str] = []
 
     def problem(self) -> str:
-        problem = self._value()
-        while not problem and self._open:
-            problem = self._after_value()
+        # Each step says what has to come next: depth costs no stack.
+        while not (problem := self._next()):
+            if self._next == self._after_value and not self._open:
+                break
         if problem:
             return problem
         left = self._peek()
@@ -110,6 +113,7 @@ class _Scanner:
 
     def _value(self) -> str:
         letter = self._peek()
+        self._next = self._after_value
         if letter in ("{", "["):
             return self._enter(letter)
         if letter == '"':
@@ -126,8 +130,11 @@ class _Scanner:
         if self._peek() == close:
             self._at += 1
             return ""
+        if len(self._open) == _DEEPEST:
+            return f"invalid character '{letter}' exceeded max depth"
         self._open.append(close)
-        return self._key() if letter == "{" else self._value()
+        self._next = self._key if letter == "{" else self._value
+        return ""
 
     def _after_value(self) -> str:
         letter = self._peek()
@@ -140,7 +147,8 @@ class _Scanner:
             where = "after object key:value pair" if close == "}" else "after array element"
             return _unexpected(letter, where)
         self._at += 1
-        return self._key() if close == "}" else self._value()
+        self._next = self._key if close == "}" else self._value
+        return ""
 
     def _key(self) -> str:
         letter = self._peek()
@@ -152,7 +160,8 @@ class _Scanner:
         if letter != ":":
             return _unexpected(letter, "after object key")
         self._at += 1
-        return self._value()
+        self._next = self._value
+        return ""
 
     def _string(self) -> str:
         found = _STRING.match(self._text, self._at)

@@ -24,7 +24,7 @@ from kcm.sandbox.api.collector import GarbageCollector
 from kcm.sandbox.api.definitions import Definitions
 from kcm.sandbox.api.deletion import Deleter
 from kcm.sandbox.api.durable import Durability
-from kcm.sandbox.api.errors import ApiFailure, method_not_allowed, nothing_here, unknown_route
+from kcm.sandbox.api.errors import ApiFailure, bad_request, method_not_allowed, nothing_here, unknown_route
 from kcm.sandbox.api.expiry import Expiry
 from kcm.sandbox.api.faults import Faults
 from kcm.sandbox.api.faultsadmin import FaultsAdmin
@@ -139,6 +139,9 @@ class ApiServer:
             return refused(failure)
         except ConnectionLost:
             raise
+        except RecursionError:
+            # Nothing is stored before all of an object was gone through.
+            return refused(bad_request("the object provided is nested too deeply: exceeded max depth"))
         except Exception as error:  # noqa: BLE001 - a process edge: a mistake of ours costs one request
             log.error("request failed", method=request.method, path=request.path, error=repr(error))
             return refused(ApiFailure(500, "InternalError", f"Internal error occurred: {error!r}"))
