@@ -229,6 +229,25 @@ def test_a_load_is_shared_by_the_ready_pods_and_follows_them():
     on_a_cluster(story)
 
 
+def test_a_load_counts_once_though_a_deployments_annotations_are_copied_to_its_replica_set():
+    async def story(there):
+        await there.deployment("cpu=3")
+        deployment = await there.get(f"{DEPLOYMENTS}/web")
+        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "controller": True}
+        owner["uid"] = deployment["metadata"]["uid"]
+        notes = {"sandbox.kcm.dev/load": "cpu=3"}
+        meta = {"name": "web-1", "annotations": notes, "ownerReferences": [owner]}
+        path = "/apis/apps/v1/namespaces/default/replicasets"
+        spec = {each: deployment["spec"][each] for each in ("selector", "template")}
+        status, answer = await there.ask("POST", path, {"metadata": meta, "spec": spec})
+        assert status == 201, answer
+        await there.pod("a")
+        await there.clock.sleep(60)
+        assert await there.usage() == {"a": "3"}
+
+    on_a_cluster(story)
+
+
 def test_a_pod_that_became_ready_within_the_window_shows_part_of_its_share():
     async def story(there):
         await there.deployment("cpu=2")

@@ -131,7 +131,8 @@ class LoadMeter:
             and (key.resource, key.namespace, key.name) == (collection.plural, record.namespace, record.name)
         }
         wanted: dict[LoadKey, Shape] = {}
-        if not gone and _MARK in record.raw:
+        # A Deployment's annotations are copied to its ReplicaSets: the load must not count twice.
+        if not gone and _MARK in record.raw and not record.owners:
             wanted = self._ordered(collection, record)
         for key in known - wanted.keys():
             self._book.drop("annotation", key)
