@@ -149,7 +149,7 @@ class Gate:
         granted: list[Rule] = []
         for namespace in namespaces:
             granted += self.policy.rules_of(user, namespace)[0]
-        return describe(unused(granted, wishes))
+        return describe(dict.fromkeys(unused(granted, wishes)))
 
     # Who it is.
 
