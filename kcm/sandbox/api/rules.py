@@ -34,6 +34,7 @@ _GENERATION = frozenset(
     )
 )
 _SUMMARY = 30
+_LONGEST_SHOWN = 4096
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 # Kinds that a PUT without resourceVersion may not overwrite.
 VERSION_REQUIRED = frozenset(("CustomResourceDefinition", "Lease", "PodDisruptionBudget"))
@@ -112,14 +113,15 @@ def _check_custom_head(resource: ResourceInfo, obj: Json) -> None:
     """A custom resource says itself what it is: 400 or 422 when it is another thing."""
     kind, version = obj.get("kind"), obj.get("apiVersion") or resource.api_version
     if not kind:
-        body = encode(obj).decode()
+        body = encode(obj).decode()[:_LONGEST_SHOWN]
         why = f"Object 'Kind' is missing in '{body}' ({body[:_SUMMARY]} ...)"
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): {why}")
     if version != resource.api_version:
         expected = f"does not match the expected API version ({resource.api_version})"
         raise bad_request(f"the API version in the data ({version}) {expected}")
     if kind != resource.kind:
-        name = (obj.get("metadata") or {}).get("name", "")
+        metadata = obj.get("metadata")
+        name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
         problem = cause("kind", f'Invalid value: "{kind}": must be {resource.kind}', "FieldValueInvalid")
         raise invalid(replace(resource, kind=str(kind)), name, (problem,))
 

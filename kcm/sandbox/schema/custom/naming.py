@@ -13,6 +13,9 @@ Json = dict[str, Any]
 
 _SINGLE = (("plural", "Plural"), ("singular", "Singular"), ("kind", "Kind"), ("listKind", "ListKind"))
 
+# Said even when they are empty.
+_ALWAYS = frozenset(("plural", "kind"))
+
 
 def accept(names: Json, accepted: Json, others: Iterable[Json]) -> tuple[Json, str, str]:
     """Return the names that are accepted now, and reason and message of the condition NamesAccepted."""
@@ -52,7 +55,7 @@ def _settle(
 
 
 def _put(found: Json, field: str, value: Any) -> None:
-    if value:
+    if value or field in _ALWAYS:
         found[field] = value
     else:
         found.pop(field, None)
