@@ -36,7 +36,7 @@ _OTHERS = {
     "endpoints": ("endpoint",),
     "endpointslice-mirroring": ("endpointslicemirroring",),
     "garbage-collector": ("garbagecollector",),
-    "horizontal-pod-autoscaler": ("horizontalpodautoscaling", "hpa"),
+    "horizontal-pod-autoscaler": ("horizontalpodautoscaling", "hpa", "horizontalpodautoscaler"),
     "legacy-serviceaccount-token-cleaner": ("legacy-service-account-token-cleaner",),
     "node-ipam": ("nodeipam",),
     "node-lifecycle": ("nodelifecycle",),
