@@ -174,3 +174,43 @@ def test_going_back_to_what_go_rolled_out_before_reuses_its_replica_set() -> Non
             await daemon.stop()
 
     run(taken_over())
+
+
+def test_what_is_left_in_the_middle_of_a_rollout_is_what_go_goes_on_from() -> None:
+    # It finds the new replica set by an equal template, the hash label aside, and sizes by annotations.
+    async def left() -> None:
+        async with World() as world:
+            daemon = world.start(WORKLOADS)
+            await world.call("POST", DEPLOYMENTS, deployment("web", 4))
+            await complete(world)
+            first = (await world.call("GET", WEB))["spec"]["template"]
+            containers = [{"name": "c", "image": "example/web:nonexistent"}]
+            await world.patch(WEB, {"spec": {"template": {"spec": {"containers": containers}}}})
+            await world.clock.sleep(10.0)
+            await daemon.stop()
+            owner = await world.call("GET", WEB)
+            found = sorted(
+                await world.items(SETS),
+                key=lambda each: each["metadata"]["annotations"][f"{PREFIX}/revision"],
+            )
+            assert [each["spec"]["replicas"] for each in found] == [3, 2]
+            for revision, (each, template) in enumerate(
+                zip(found, (first, owner["spec"]["template"]), strict=True), start=1
+            ):
+                hash_ = each["metadata"]["labels"].pop("pod-template-hash")
+                assert each["metadata"]["name"] == f"web-{hash_}"
+                assert each["spec"]["selector"] == {"matchLabels": {"app": "web", "pod-template-hash": hash_}}
+                assert each["spec"]["template"]["metadata"]["labels"].pop("pod-template-hash") == hash_
+                assert each["spec"]["template"] == template
+                assert each["metadata"]["labels"] == {"app": "web"}
+                assert controller_uid(each) == owner["metadata"]["uid"]
+                assert each["metadata"]["annotations"] == {
+                    f"{PREFIX}/revision": str(revision),
+                    f"{PREFIX}/desired-replicas": "4",
+                    f"{PREFIX}/max-replicas": "5",
+                }
+            assert owner["metadata"]["annotations"] == {f"{PREFIX}/revision": "2"}
+            reasons = {each["type"]: each["reason"] for each in owner["status"]["conditions"]}
+            assert reasons == {"Available": "MinimumReplicasAvailable", "Progressing": "ReplicaSetUpdated"}
+
+    run(left())
