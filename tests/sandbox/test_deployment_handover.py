@@ -107,7 +107,7 @@ async def complete(world: World) -> Json:
     async def holds() -> bool:
         status = (await world.call("GET", WEB))["status"]
         counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        reasons = {each["reason"] for each in status["conditions"]}
+        reasons = {each["reason"] for each in status.get("conditions", ())}
         return all(status.get(name) == 4 for name in counts) and "NewReplicaSetAvailable" in reasons
 
     await world.until(holds, what="complete")
