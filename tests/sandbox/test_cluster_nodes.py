@@ -207,6 +207,58 @@ def test_a_node_that_is_created_again_is_ready_and_takes_pods():
     on_a_cluster(story, nodes=1)
 
 
+@pytest.mark.parametrize("note", [{"kwok.x-k8s.io/node": "fake"}, {"sandbox.kcm.dev/node": "simulated"}])
+def test_a_node_that_a_user_makes_gets_a_kubelet_of_the_size_it_says(note):
+    async def story(there):
+        meta = {"name": "mine", "labels": {"disk": "ssd"}, "annotations": note}
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": {"capacity": {"cpu": "2"}}}
+        await there.user.create("/api/v1/nodes", body)
+        await there.create_pod("bound", nodeName="mine")
+        await there.create_pod("chosen", nodeSelector={"disk": "ssd"})
+        await there.clock.sleep(5)
+        node = await there.get("/api/v1/nodes/mine")
+        assert (await there.condition("/api/v1/nodes/mine", "Ready"))["status"] == "True"
+        assert (node["status"]["allocatable"]["cpu"], node["spec"].get("taints")) == ("2", None)
+        pods = (await there.get(PODS))["items"]
+        assert {(pod["spec"]["nodeName"], pod["status"]["phase"]) for pod in pods} == {("mine", "Running")}
+        lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/mine"
+        before = (await there.get(lease))["spec"]["renewTime"]
+        await there.clock.sleep(15)
+        assert (await there.get(lease))["spec"]["renewTime"] > before
+        await there.user.delete("/api/v1/nodes/mine", {"kind": "DeleteOptions", "apiVersion": "v1"})
+        await there.clock.sleep(60)
+        assert (await there.get(PODS))["items"] == []
+
+    on_a_cluster(story, nodes=1)
+
+
+def test_a_node_without_a_kubelet_runs_nothing():
+    async def story(there):
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "real"}}
+        await there.user.create("/api/v1/nodes", body)
+        await there.create_pod(nodeName="real")
+        await there.clock.sleep(60)
+        assert (await there.get(f"{PODS}/p"))["status"]["phase"] == "Pending"
+        note = {"metadata": {"annotations": {"sandbox.kcm.dev/node": "simulated"}}}
+        await there.user.patch("/api/v1/nodes/real", note, MERGE)
+        await there.clock.sleep(5)
+        assert (await there.get(f"{PODS}/p"))["status"]["phase"] == "Running"
+
+    on_a_cluster(story, nodes=1)
+
+
+def test_a_report_that_is_refused_is_made_again():
+    async def story(there):
+        await there.annotate_node("lost")
+        await there.clock.sleep(60)
+        there.server.faults.add(Fault(Refuse(500), "patch", "nodes/status", times=5))
+        await there.annotate_node(None)
+        await there.clock.sleep(10)
+        assert (await there.condition(NODE, "Ready"))["status"] == "True"
+
+    on_a_cluster(story, nodes=1)
+
+
 def test_a_cordoned_node_is_tainted_and_says_so_to_pods():
     async def story(there):
         await there.user.patch(NODE, {"spec": {"unschedulable": True}}, MERGE)

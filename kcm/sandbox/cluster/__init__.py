@@ -2,7 +2,7 @@
 
 from kcm.sandbox.cluster.behaviour import Pace
 from kcm.sandbox.cluster.cluster import Cluster, ClusterSettings
+from kcm.sandbox.cluster.fleet import NodeShape
 from kcm.sandbox.cluster.narrator import Narrator
-from kcm.sandbox.cluster.nodes import NodeShape
 
 __all__ = ["Cluster", "ClusterSettings", "Narrator", "NodeShape", "Pace"]

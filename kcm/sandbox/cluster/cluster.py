@@ -18,11 +18,12 @@ from kcm.base.rng import Rng
 from kcm.sandbox.cluster.behaviour import Pace
 from kcm.sandbox.cluster.calls import Api
 from kcm.sandbox.cluster.eventlog import EventLog
+from kcm.sandbox.cluster.fleet import Fleet, NodeShape, SimulatedNode
 from kcm.sandbox.cluster.follow import Follower
 from kcm.sandbox.cluster.kubelet import Kubelet
 from kcm.sandbox.cluster.lifecycle import NodeLifecycle
 from kcm.sandbox.cluster.narrator import Narrator, WorkloadView
-from kcm.sandbox.cluster.nodes import Heartbeats, NodeShape, SimulatedNode
+from kcm.sandbox.cluster.nodes import Heartbeats
 from kcm.sandbox.cluster.scheduler import Scheduler
 from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.sandbox.schema.quantities import parse
@@ -57,17 +58,19 @@ class Cluster:
         self._api = Api(handler, "kubelet")
         scheduler_api = Api(handler, "kube-scheduler")
         self.events = EventLog(self._api, clock)
-        self._heartbeats = Heartbeats(self._api, self.nodes, clock)
+        fleet = Fleet(self.nodes, settings.shape)
+        self._heartbeats = Heartbeats(self._api, fleet, clock)
         self._pods = Follower(self._api, "/api/v1/pods", PodView, clock)
         self._node_views = Follower(scheduler_api, "/api/v1/nodes", NodeView, clock)
         self._workloads: list[Follower[WorkloadView]] = []
         self._scheduler = Scheduler(scheduler_api, self.events, clock)
-        by_name = {node.name: node for node in self.nodes}
-        self._kubelet = Kubelet(self._api, by_name, settings.pace, self.events, clock, rng)
+        self._kubelet = Kubelet(self._api, fleet.nodes, settings.pace, self.events, clock, rng)
         lifecycle_api = Api(handler, "node-controller")
-        self._lifecycle = NodeLifecycle(lifecycle_api, by_name, settings.pace, self.events, clock)
+        self._lifecycle = NodeLifecycle(lifecycle_api, fleet.nodes, settings.pace, self.events, clock)
         self._runs_lifecycle = bool(self.nodes) and settings.lifecycle
         if self.nodes:
+            # First of all: the others look into the fleet.
+            self._node_views.tell(fleet.node_changed)
             self._node_views.tell(self._scheduler.node_changed)
             self._node_views.tell(self._kubelet.node_changed)
             self._node_views.tell(self._heartbeats.node_changed)

@@ -25,9 +25,9 @@ from kcm.sandbox.cluster.behaviour import Behaviour, Pace, behaviour_of
 from kcm.sandbox.cluster.calls import Api, Refused
 from kcm.sandbox.cluster.containers import Now
 from kcm.sandbox.cluster.eventlog import EventLog
+from kcm.sandbox.cluster.fleet import SimulatedNode
 from kcm.sandbox.cluster.follow import Change
 from kcm.sandbox.cluster.life import Arrived, Ended, Life, due, step
-from kcm.sandbox.cluster.nodes import SimulatedNode
 from kcm.sandbox.cluster.report import Placed, status_of, told
 from kcm.sandbox.cluster.views import NodeView, PodView
 from kcm.telemetry.logging import logger
@@ -79,6 +79,7 @@ class Kubelet:
         self._tracks: dict[str, _Track] = {}
         self._heap: list[tuple[float, str]] = []
         self._lost: set[str] = set()
+        self._strays: dict[str, PodView] = {}
         self._wake = asyncio.Event()
 
     def pod_changed(self, change: Change[PodView]) -> None:
@@ -87,6 +88,7 @@ class Kubelet:
         track = self._tracks.get(uid)
         if change.kind == "deleted":
             self._forget(uid)
+            self._strays.pop(uid, None)
         elif track is None:
             self._accept(pod)
         elif track.pod.intent != pod.intent:
@@ -98,8 +100,12 @@ class Kubelet:
             self._schedule(track, self._clock.monotonic())
 
     def node_changed(self, change: Change[NodeView]) -> None:
-        """Take in whether a node is lost: its pods live on, but nothing is heard of them."""
+        """Take in nodes. The pods of a lost one live on, but nothing is heard of them."""
         name = change.new.metadata.name
+        if change.kind != "deleted" and name in self._nodes:
+            for pod in [pod for pod in self._strays.values() if pod.spec.node_name == name]:
+                del self._strays[pod.metadata.uid]
+                self._accept(pod)
         if change.kind != "deleted" and change.new.fault == "lost":
             self._lost.add(name)
         elif name in self._lost:
@@ -182,6 +188,9 @@ class Kubelet:
     def _accept(self, pod: PodView) -> None:
         node = self._nodes.get(pod.spec.node_name)
         if node is None:
+            if pod.spec.node_name:
+                # Perhaps bound to a node that is about to join.
+                self._strays[pod.metadata.uid] = pod
             return
         address = node.address if pod.spec.host_network else pod.status.pod_ip
         if address and not pod.spec.host_network:

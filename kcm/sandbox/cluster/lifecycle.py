@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container
 from typing import Any
 
 from kcm.base.clock import Clock
@@ -47,10 +47,10 @@ class NodeLifecycle:
     """Keeps nodes' taints true, and takes pods off nodes that cannot have them."""
 
     def __init__(
-        self, api: Api, simulated: Iterable[str], pace: Pace, events: EventLog, clock: Clock
+        self, api: Api, simulated: Container[str], pace: Pace, events: EventLog, clock: Clock
     ) -> None:
         self._api = api
-        self._simulated = frozenset(simulated)
+        self._simulated = simulated
         self._pace = pace
         self._events = events
         self._clock = clock

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_micro_time, format_time
-from kcm.sandbox.cluster.addresses import node_address
 from kcm.sandbox.cluster.calls import MERGE, Api, Refused
+from kcm.sandbox.cluster.fleet import Fleet, SimulatedNode
 from kcm.sandbox.cluster.follow import Change
 from kcm.sandbox.cluster.taints import NOT_READY, written
 from kcm.sandbox.cluster.views import NodeView
@@ -32,44 +31,21 @@ log = logger("sandbox.nodes")
 _read_node = msgspec.json.Decoder(NodeView).decode
 
 LEASE_SECONDS, RENEW_EVERY, REPORT_EVERY = 40, 10.0, 300.0
+_RETRY = 1.0
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 KUBELET_VERSION = "v1.36.0"
 CONDITIONS = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeShape:
-    """What each node has to give, as quantities."""
-
-    cpu: str = "1000"
-    memory: str = "4Ti"
-    pods: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedNode:
-    """A node's fixed facts."""
-
-    index: int
-    shape: NodeShape
-
-    @property
-    def name(self) -> str:
-        return f"sandbox-node-{self.index + 1}"
-
-    @property
-    def address(self) -> str:
-        return node_address(self.index)
-
-
 class Heartbeats:
     """Registers nodes and keeps them alive."""
 
-    def __init__(self, api: Api, nodes: tuple[SimulatedNode, ...], clock: Clock) -> None:
+    def __init__(self, api: Api, fleet: Fleet, clock: Clock) -> None:
         self._api = api
-        self._nodes = nodes
         self._clock = clock
-        self._by_name = {node.name: node for node in nodes}
+        self._by_name = fleet.nodes
+        self._beating = set(fleet.nodes)
+        self._beats: list[tuple[float, str, bool]] = []
         self._faults: dict[str, str] = {}
         self._since: dict[tuple[str, str], tuple[str, str]] = {}
         self._news: dict[str, bool] = {}
@@ -81,15 +57,24 @@ class Heartbeats:
         if name not in self._by_name or change.kind == "deleted":
             return
         fault = change.new.fault
-        again = change.kind == "added" and not change.initial
+        joined = name not in self._beating
+        if joined:
+            self._join(name)
+        again = joined or (change.kind == "added" and not change.initial)
         if self._faults.get(name, "") != fault or again:
             self._faults[name] = fault
             self._news[name] = again or self._news.get(name, False)
             self._told.set()
 
+    def _join(self, name: str) -> None:
+        now = self._clock.monotonic()
+        self._beating.add(name)
+        heapq.heappush(self._beats, (now + RENEW_EVERY, name, False))
+        heapq.heappush(self._beats, (now + REPORT_EVERY, name, True))
+
     async def register(self) -> None:
         """Create the nodes and their leases; Refused when the server will not have them."""
-        for node in self._nodes:
+        for node in self._by_name.values():
             await self._ensure("/api/v1/nodes", self._node(node))
             path = f"/api/v1/nodes/{node.name}"
             told = await self._api.patch(f"{path}/status", {"status": self._status(node)})
@@ -115,38 +100,47 @@ class Heartbeats:
             self._told.clear()
             while self._news:
                 name, whole = self._news.popitem()
-                node = self._by_name[name]
-                if whole:
-                    await self._settle(node)
-                else:
-                    await self._beat(node, report=True)
+                node = self._by_name.get(name)
+                if node is not None and not await (self._settle(node) if whole else self._beat(node, True)):
+                    self._news[name] = whole or self._news.get(name, False)
+                    await self._clock.sleep(_RETRY)
 
-    async def _settle(self, node: SimulatedNode) -> None:
-        """Report everything about a node that somebody has created again."""
+    async def _settle(self, node: SimulatedNode) -> bool:
+        """Report everything about a node that somebody has created; say whether that is done."""
         try:
             await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": self._status(node)})
             await self._ensure(_LEASES, self._lease(node))
         except Refused as error:
-            log.warning("node not reported", node=node.name, error=str(error))
+            log.debug("node not reported", node=node.name, error=str(error))
+            return error.code == 404
+        return True
 
     async def _beat_on(self) -> None:
         start = self._clock.monotonic()
-        share = RENEW_EVERY / max(1, len(self._nodes))
-        # Whether a beat is a report is told by its third part: each kind keeps its own rhythm.
-        beats = [(start + RENEW_EVERY + each.index * share, each.index, False) for each in self._nodes]
-        beats += [(start + REPORT_EVERY + each.index * share, each.index, True) for each in self._nodes]
-        heapq.heapify(beats)
-        while beats:
-            at, index, report = beats[0]
+        share = RENEW_EVERY / max(1, len(self._by_name))
+        for index, name in enumerate(self._by_name):
+            # Whether a beat is a report is told by its third part: each kind keeps its own rhythm.
+            self._beats.append((start + RENEW_EVERY + index * share, name, False))
+            self._beats.append((start + REPORT_EVERY + index * share, name, True))
+        heapq.heapify(self._beats)
+        while self._beats:
+            at, name, report = self._beats[0]
             await self._clock.sleep(at - self._clock.monotonic())
-            await self._beat(self._nodes[index], report=report)
+            at, name, report = heapq.heappop(self._beats)
+            node = self._by_name.get(name)
+            if node is None:
+                # A user's node that is gone. Its other rhythm ends in the same way.
+                self._beating.discard(name)
+                continue
+            await self._beat(node, report)
             # Counted from now, not from `at`: after a suspension one beat is enough.
             following = self._clock.monotonic() + (REPORT_EVERY if report else RENEW_EVERY)
-            heapq.heapreplace(beats, (following, index, report))
+            heapq.heappush(self._beats, (following, name, report))
 
-    async def _beat(self, node: SimulatedNode, *, report: bool) -> None:
+    async def _beat(self, node: SimulatedNode, report: bool) -> bool:
+        """Report a node's conditions or renew its lease; say whether that is done."""
         if self._faults.get(node.name) == "lost":
-            return
+            return True
         try:
             if report:
                 path = f"/api/v1/nodes/{node.name}/status"
@@ -155,8 +149,11 @@ class Heartbeats:
                 renewed = {"spec": {"renewTime": format_micro_time(self._clock.wall())}}
                 await self._api.patch(f"{_LEASES}/{node.name}", renewed, MERGE)
         except Refused as error:
-            if error.code != 404:
-                log.warning("heartbeat refused", node=node.name, error=str(error))
+            if error.code == 404:
+                return True
+            log.warning("heartbeat refused", node=node.name, error=str(error))
+            return False
+        return True
 
     async def _ensure(self, path: str, body: dict[str, Any]) -> None:
         try:

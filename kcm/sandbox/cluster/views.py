@@ -230,6 +230,7 @@ class NodeStatusView(Spec, frozen=True):
     """What a node has to give."""
 
     allocatable: Mapping[str, str | int | float] = {}
+    capacity: Mapping[str, str | int | float] = {}
     conditions: tuple[ConditionView, ...] = ()
 
 
