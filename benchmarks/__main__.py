@@ -14,7 +14,7 @@ import sys
 
 import uvloop
 
-from benchmarks import cache, client_post, cold_start, deployments, failover, queue, react, scale
+from benchmarks import cache, client_post, cold_start, deployments, failover, queue, react, sandbox, scale
 from benchmarks.options import Options
 
 BENCHMARKS = {
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "client_post": client_post.run,
     "cache": cache.run,
     "queue": queue.run,
+    "sandbox": sandbox.run,
 }
 
 

@@ -57,7 +57,7 @@ class Cluster:
         self.kubeconfig = kubeconfig
         self.namespace = f"kcm-bench-{secrets.token_hex(4)}"
         self.transport = transport
-        self._server_pid = server_pid
+        self.server_pid = server_pid
 
     @property
     def pods(self) -> str:
@@ -71,7 +71,7 @@ class Cluster:
 
     def server_cpu(self) -> float:
         """Return the server's CPU seconds, 0.0 for one that is not ours."""
-        return cpu_seconds(self._server_pid) if self._server_pid else 0.0
+        return cpu_seconds(self.server_pid) if self.server_pid else 0.0
 
     async def send(self, method: str, path: str, body: bytes = b"", timeout: float = PATIENCE) -> Response:
         """Send one request, whatever comes of it."""

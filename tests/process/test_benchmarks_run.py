@@ -16,6 +16,7 @@ KEYS = {
     "failover": {"sigterm_s", "sigkill_s"},
     "client_post": {"transport_cpu_ms", "apiclient_cpu_ms", "aiohttp_cpu_ms"},
     "cache": {"store_cpu_us", "replica_bytes"},
+    "sandbox": {"creates_per_s", "event_p99_ms", "list_s", "pss_mib", "start_s"},
     "queue": {"add_us", "get_done_us"},
 }
 
