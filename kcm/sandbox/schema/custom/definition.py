@@ -21,6 +21,16 @@ def default_definition(crd: Json) -> None:
         names["singular"] = names.get("singular") or names["kind"].lower()
         names["listKind"] = names.get("listKind") or f"{names['kind']}List"
     spec.setdefault("conversion", {"strategy": "None"})
+    spec["versions"] = _without_nulls(spec.get("versions"))
+    for version in spec["versions"]:
+        for name in ("additionalPrinterColumns", "selectableFields"):
+            if isinstance(version, dict) and version.get(name):
+                version[name] = _without_nulls(version[name])
+
+
+def _without_nulls(given: Any) -> list[Any]:
+    """Return a list of objects as decoding leaves it: null is an empty one."""
+    return [{} if one is None else one for one in given] if isinstance(given, list) else []
 
 
 def first_status(crd: Json) -> Json:

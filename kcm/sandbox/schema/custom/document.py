@@ -1,7 +1,7 @@
 """The fields that a schema document may have, and their JSON types: how `openAPIV3Schema` is decoded.
 
-`unknown_schema_fields` drops what no schema has and returns the paths; `schema_type_problem` returns
-the decoder's complaint about the first value of the wrong type. Guarantees: every schema inside is
+`unknown_schema_fields` drops what no schema has, and nulls, and returns the paths;
+`schema_type_problem` returns the decoder's complaint about the first value of the wrong type. Guarantees: every schema inside is
 looked at, to `DEEPEST` levels; values of `default`, `example` and `enum` are left alone.
 """
 
@@ -95,7 +95,8 @@ def children(schema: Json) -> Iterator[tuple[str, Any]]:
 
 
 def unknown_schema_fields(schema: Json, path: str, depth: int = 0) -> list[str]:
-    """Drop unknown fields, also of inner schemas; return their paths."""
+    """Drop unknown fields, also of inner schemas; return their paths. Nulls go, as in decoding."""
+    _settle_nulls(schema)
     found = [f"{path}.{name}" for name in schema if name not in _FIELDS]
     for name in [name for name in schema if name not in _FIELDS]:
         del schema[name]
@@ -113,6 +114,19 @@ def unknown_schema_fields(schema: Json, path: str, depth: int = 0) -> list[str]:
         for inner, value in children(schema):
             found += unknown_schema_fields(value, f"{path}.{_dotted(inner)}", depth + 1)
     return found
+
+
+def _settle_nulls(schema: Json) -> None:
+    """Drop fields that are null; a null schema in a list or a map is an empty one."""
+    for name in [name for name, value in schema.items() if value is None]:
+        del schema[name]
+    for name, value in schema.items():
+        if "S" not in _FIELDS.get(name, ""):
+            continue
+        if isinstance(value, list):
+            schema[name] = [{} if one is None else one for one in value]
+        elif isinstance(value, dict) and _FIELDS[name].startswith("{"):
+            schema[name] = {key: {} if one is None else one for key, one in value.items()}
 
 
 def _dotted(path: str) -> str:
