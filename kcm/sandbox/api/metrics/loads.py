@@ -52,6 +52,7 @@ class LoadMeter:
         self._clock = clock
         self._workloads = Facts(WorkloadFact)
         self._sums: Shares = defaultdict(lambda: defaultdict(float))
+        self._looks = 0
         self._shares: Mapping[str, Mapping[str, float]] = {}
         store.listeners.append(self._changed)
 
@@ -72,15 +73,19 @@ class LoadMeter:
             for record in list(collection.records.values()):
                 self._note(collection, record, gone=False)
         part = self._scrapes.part(PARTS)
+        window = part // PARTS
         while True:
             part = max(part, self._scrapes.part(PARTS)) + 1
             await self._clock.sleep(self._scrapes.until(part, PARTS))
             self.measure()
-            if part % PARTS == 0:
+            # A busy machine may sleep past the end of a window.
+            if part // PARTS > window:
+                window = part // PARTS
                 self.publish()
 
     def measure(self) -> None:
         """Look who is ready, and add each its share."""
+        self._looks += 1
         for key, entry in self._book.entries():
             if isinstance(key, LoadKey):
                 self._divide(key, self._book.value(entry))
@@ -88,10 +93,11 @@ class LoadMeter:
     def publish(self) -> None:
         """End a window."""
         self._shares = {
-            metric: {uid: total / PARTS for uid, total in totals.items()}
+            metric: {uid: total / self._looks for uid, total in totals.items()}
             for metric, totals in self._sums.items()
         }
         self._sums.clear()
+        self._looks = 0
 
     def _divide(self, key: LoadKey, amount: float) -> None:
         workload = self._workload(key)
