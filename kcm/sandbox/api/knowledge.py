@@ -88,7 +88,8 @@ def check_document(
 
     Return the warnings, and the name under which a flawless spec is remembered.
     """
-    if resource.custom is not None:
+    if resource.custom is not None or resource.nature == DEFINITION:
+        check_types(resource, obj)
         return check_fields(resource, obj, mode, repeated), None
     spec = obj.get("spec")
     key = (resource.nature, resource.api_version, encode(spec)) if spec else None

@@ -1,8 +1,9 @@
 """The fields that a schema document may have, and their JSON types: how `openAPIV3Schema` is decoded.
 
 `unknown_schema_fields` drops what no schema has, and nulls, and returns the paths;
-`schema_type_problem` returns the decoder's complaint about the first value of the wrong type. Guarantees: every schema inside is
-looked at, to `DEEPEST` levels; values of `default`, `example` and `enum` are left alone.
+`schema_type_problem` returns the decoder's complaint about the first value of the wrong type.
+Guarantees: every schema inside is looked at, to `DEEPEST` levels; values of `default`, `example` and
+`enum` are left alone.
 """
 
 from __future__ import annotations
