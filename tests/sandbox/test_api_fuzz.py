@@ -143,7 +143,7 @@ queries = st.lists(
 methods = st.sampled_from(["GET", "POST", "PUT", "PATCH", "PATCH", "DELETE"])
 
 fuzzing = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 MERGED = {"application/merge-patch+json", "application/strategic-merge-patch+json"}
 
@@ -203,7 +203,7 @@ def check(requests: list[Request]) -> None:
             bodies,
         ),
         min_size=1,
-        max_size=6,
+        max_size=12,
     )
 )
 def test_no_request_meets_a_mistake_of_ours(requests):
@@ -227,7 +227,7 @@ def test_no_request_meets_a_mistake_of_ours(requests):
             ),
         ),
         min_size=1,
-        max_size=6,
+        max_size=12,
     )
 )
 def test_no_patch_of_a_good_object_meets_a_mistake_of_ours(requests):
@@ -266,7 +266,7 @@ def _spoil(document: Any, step: int, value: Any) -> Any:
             st.sampled_from(["POST", "PUT"]),
         ),
         min_size=1,
-        max_size=6,
+        max_size=12,
     )
 )
 def test_no_object_with_wrong_values_meets_a_mistake_of_ours(requests):

@@ -403,7 +403,11 @@ def test_binding_sets_the_node_once(play):
 
 def test_eviction_deletes_unless_a_budget_forbids_it(play):
     async def scenario(api):
-        await api.post(PODS, pod())
+        sent = pod()
+        sent["spec"]["nodeName"] = "n1"
+        await api.post(PODS, sent)
+        running = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        await api.patch(f"{PODS}/a/status", {"status": running})
         budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
         budget = {
             "metadata": {"name": "b"},
@@ -414,9 +418,19 @@ def test_eviction_deletes_unless_a_budget_forbids_it(play):
         answer = await api.post(f"{PODS}/a/eviction", eviction)
         assert (answer.status, answer.headers["Retry-After"]) == (429, "10")
         assert answer.body["details"]["causes"][0]["reason"] == "DisruptionBudget"
-        await api.delete(f"{budgets}/b")
+        counts = {"observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
+        await api.patch(f"{budgets}/b/status", {"status": counts})
+        answer = await api.post(f"{PODS}/a/eviction", eviction)
+        assert (answer.status, "Retry-After" in answer.headers) == (429, False)
+        await api.patch(f"{budgets}/b/status", {"status": {"disruptionsAllowed": 1}})
         assert (await api.post(f"{PODS}/a/eviction", eviction)).status == 201
-        assert (await api.get(f"{PODS}/a")).status == 404
+        seen = (await api.get(f"{PODS}/a")).body
+        assert "DisruptionTarget" in [one["type"] for one in seen["status"]["conditions"]]
+        assert seen["metadata"]["deletionTimestamp"]
+        status = (await api.get(f"{budgets}/b")).body["status"]
+        assert (status["disruptionsAllowed"], list(status["disruptedPods"])) == (0, ["a"])
+        # What is ending already costs the budget nothing.
+        assert (await api.post(f"{PODS}/a/eviction", eviction)).status == 201
 
     play(scenario)
 

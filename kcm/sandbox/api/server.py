@@ -86,7 +86,7 @@ class ApiServer:
         admission = Admission(self.store, Grants(self.gate))
         writer = Writer(self.store, admission, clock, rng)
         deleter = Deleter(self.store, writer, admission, clock)
-        subresources = Subresources(self.store, writer, deleter, clock)
+        subresources = Subresources(writer, clock)
         reviews, issuer = Reviews(self.gate, clock), TokenIssuer(self.store, self.gate, clock, rng)
         self._verbs = Verbs(self.store, writer, deleter, subresources, reviews, issuer, clock, rng)
         self._gatherer = RoleGatherer(self.store, writer)

@@ -1,33 +1,26 @@
-"""scale, binding, eviction, finalize and token: small objects posted to a large one.
+"""scale, binding and finalize: small objects posted to a large one.
 
 Each turns its own kind into one change of the parent, through `Writer`, so that versions,
-generations and events follow the same rules (reference: apiserver §2); a token changes nothing.
+generations and events follow the same rules (reference: apiserver §2).
 Owns no state.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
-from kcm.objects.selectors import Selector
-from kcm.sandbox.api.calls import Call, read_delete_options
-from kcm.sandbox.api.deletion import Deleter
-from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, conflict, invalid, named
+from kcm.sandbox.api.calls import Call
+from kcm.sandbox.api.errors import ApiFailure, Json, cause, go_quote, invalid
+from kcm.sandbox.api.posted import BINDING, SCALE, check_name, flawed, read_posted, success, with_condition
 from kcm.sandbox.api.records import Record
-from kcm.sandbox.api.store import Store
 from kcm.sandbox.api.views import from_stored
-from kcm.sandbox.api.writes import Writer
+from kcm.sandbox.api.writes import Writer, another_uid, wrong_name
 from kcm.sandbox.schema.apply import Managed
 from kcm.sandbox.schema.custom import scale as custom_scale
 from kcm.sandbox.schema.resources import ResourceInfo
-
-_TOKEN_SECONDS = 3600
-_SHORTEST_TOKEN = 600
-_LONGEST_TOKEN = 2**32
-_OPERATORS = {"In": "in", "NotIn": "notin"}
+from kcm.sandbox.schema.selectors import selector_text
 
 
 def scale_of(resource: ResourceInfo, record: Record) -> Json:
@@ -61,26 +54,11 @@ def scale_of(resource: ResourceInfo, record: Record) -> Json:
     return found
 
 
-def selector_text(selector: Json) -> str:
-    """Return a label selector in query syntax, keys in order."""
-    terms = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
-    for expression in selector.get("matchExpressions") or ():
-        key, operator = expression["key"], expression["operator"]
-        if operator in _OPERATORS:
-            values = ",".join(sorted(expression.get("values") or ()))
-            terms.append((key, f"{key} {_OPERATORS[operator]} ({values})"))
-        else:
-            terms.append((key, key if operator == "Exists" else f"!{key}"))
-    return ",".join(text for _, text in sorted(terms))
-
-
 class Subresources:
     """Writes to subresources other than status."""
 
-    def __init__(self, store: Store, writer: Writer, deleter: Deleter, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer = writer
-        self._deleter = deleter
         self._clock = clock
 
     def apply_scale(self, call: Call, config: Json, *, force: bool) -> Json:
@@ -94,22 +72,16 @@ class Subresources:
 
         `owners` are the parent's managedFields where they are known already.
         """
-        if not isinstance(scale, dict) or scale.get("kind", "Scale") != "Scale":
-            raise bad_request("the body must be a Scale of autoscaling/v1")
-        metadata = scale.get("metadata") or {}
-        if metadata.get("name", call.name) != call.name:
-            raise bad_request("the name of the object does not match the name on the URL")
-        replicas = (scale.get("spec") or {}).get("replicas", 0)
+        scale = read_posted(SCALE, scale)
+        metadata = scale["metadata"]
+        if metadata.get("name") != call.name:
+            raise wrong_name(call, scale)
+        replicas = int((scale.get("spec") or {}).get("replicas") or 0)
         custom = call.resource.custom
-        is_number = isinstance(replicas, int) and not isinstance(replicas, bool)
         # The schema of a custom resource judges its replicas.
-        if not is_number or (replicas < 0 and custom is None):
-            cause = {
-                "reason": "FieldValueInvalid",
-                "message": f"Invalid value: {replicas}: must be greater than or equal to 0",
-                "field": "spec.replicas",
-            }
-            raise invalid(call.resource, call.name, (cause,))
+        if replicas < 0 and custom is None:
+            message = f"Invalid value: {replicas}: must be greater than or equal to 0"
+            raise invalid(SCALE, call.name, (cause("spec.replicas", message, "FieldValueInvalid"),))
 
         def change(parent: Json) -> Json:
             if custom is not None and custom.scale is not None:
@@ -123,60 +95,41 @@ class Subresources:
 
         return scale_of(call.resource, self._writer.replace(call, change, owners=owners))
 
-    def bind(self, call: Call, binding: Any) -> Json:
+    def bind(self, call: Call, body: Any) -> Json:
         """Put a pod on a node; 409 when it is on one already."""
-        target = (binding.get("target") or {}) if isinstance(binding, dict) else {}
-        node = target.get("name")
-        if not isinstance(node, str) or not node:
-            raise bad_request("a Binding must name a target node")
+        binding = read_posted(BINDING, body)
+        check_name(BINDING, binding, call.name)
+        node = _target(binding)
         record = self._writer.find(call)
-        if record.deleting:
-            raise conflict(
-                call.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
-            )
+        metadata = binding["metadata"]
         names = self._writer.collection(call.resource).field_names
-        if present := record.fields[names.index("spec.nodeName")]:
-            why = f'pod {call.name} is already assigned to node "{present}"'
-            raise conflict(call.resource, call.name, why)
-        uid = (binding.get("metadata") or {}).get("uid")
-        if uid and uid != record.uid:
-            raise conflict(call.resource, call.name, f"Precondition failed: UID in precondition: {uid}")
 
         def change(pod: Json) -> Json:
+            for field in ("uid", "resourceVersion"):
+                if metadata.get(field):
+                    pod["metadata"][field] = metadata[field]
             pod["spec"]["nodeName"] = node
-            for key, value in ((binding.get("metadata") or {}).get("annotations") or {}).items():
-                pod["metadata"].setdefault("annotations", {})[key] = value
-            self._set_condition(pod, {"type": "PodScheduled", "status": "True"})
-            return pod
+            for field in ("annotations", "labels"):
+                if metadata.get(field):
+                    pod["metadata"][field] = {**(pod["metadata"].get(field) or {}), **metadata[field]}
+            now = format_time(self._clock.wall())
+            return with_condition(pod, {"type": "PodScheduled", "status": "True"}, now)
 
+        if (uid := metadata.get("uid")) and uid != record.uid:
+            raise another_uid(call, uid, record.uid)
+        if record.deleting:
+            raise _not_bound(call, f"pod {call.name} is being deleted, cannot be assigned to a host")
+        if present := record.fields[names.index("spec.nodeName")]:
+            raise _not_bound(call, f'pod {call.name} is already assigned to node "{present}"')
         self._writer.replace(call, change)
-        return _success(201)
-
-    def evict(self, call: Call, eviction: Any) -> Json:
-        """Delete a pod unless a disruption budget forbids it (429)."""
-        if not isinstance(eviction, dict):
-            raise bad_request("the body must be an Eviction of policy/v1")
-        record = self._writer.find(call)
-        options = read_delete_options(call, eviction.get("deleteOptions"))
-        self._check_budgets(call, record)
-
-        def change(pod: Json) -> Json:
-            condition = {
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "EvictionByEvictionAPI",
-                "message": "Eviction API: evicting",
-            }
-            self._set_condition(pod, condition)
-            return pod
-
-        self._writer.replace(call, change)
-        self._deleter.delete(call, options)
-        return _success(201)
+        return success(201)
 
     def finalize(self, call: Call, namespace: Any) -> Record:
         """Set the finalizers of a namespace's spec; the last one gone, it goes too."""
-        finalizers = (namespace.get("spec") or {}).get("finalizers") if isinstance(namespace, dict) else None
+        sent = read_posted(call.resource, namespace)
+        if sent["metadata"].get("name") != call.name:
+            raise wrong_name(call, sent)
+        finalizers = (sent.get("spec") or {}).get("finalizers")
 
         def change(stored: Json) -> Json:
             spec = {name: value for name, value in (stored.get("spec") or {}).items() if name != "finalizers"}
@@ -185,62 +138,23 @@ class Subresources:
 
         return self._writer.replace(call, change)
 
-    def token(self, call: Call, request: Any) -> Json:
-        """Return a token for a service account, in seconds from now. It opens nothing: nobody is asked."""
-        record = self._writer.find(call)
-        if not isinstance(request, dict) or not isinstance(request.get("spec") or {}, dict):
-            raise bad_request("the body must be a TokenRequest of authentication.k8s.io/v1")
-        spec = request.get("spec") or {}
-        seconds = spec.get("expirationSeconds", _TOKEN_SECONDS)
-        if not isinstance(seconds, int) or not _SHORTEST_TOKEN <= seconds <= _LONGEST_TOKEN:
-            cause = {
-                "reason": "FieldValueInvalid",
-                "message": f"Invalid value: {seconds}: may not specify a duration less than 10 minutes "
-                "or larger than 2^32 seconds",
-                "field": "spec.expirationSeconds",
-            }
-            raise invalid(call.resource, call.name, (cause,))
-        now = self._clock.wall()
-        user = f"system:serviceaccount:{record.namespace}:{record.name}"
-        return {
-            "kind": "TokenRequest",
-            "apiVersion": "authentication.k8s.io/v1",
-            "metadata": {"name": record.name, "namespace": record.namespace},
-            "spec": {**spec, "expirationSeconds": seconds},
-            "status": {
-                "token": f"sandbox.{user}.{int(now.timestamp())}",
-                "expirationTimestamp": format_time(now + timedelta(seconds=seconds)),
-            },
-        }
 
-    def _set_condition(self, pod: Json, condition: Json) -> None:
-        status = pod.setdefault("status", {})
-        others = [one for one in status.get("conditions") or () if one.get("type") != condition["type"]]
-        now = format_time(self._clock.wall())
-        status["conditions"] = [*others, {**condition, "lastProbeTime": None, "lastTransitionTime": now}]
-
-    def _check_budgets(self, call: Call, record: Record) -> None:
-        budgets = self._store.collection("policy", "poddisruptionbudgets").within(record.namespace)
-        for budget in budgets.values():
-            obj = budget.copy()
-            selector = selector_text((obj.get("spec") or {}).get("selector") or {})
-            if not Selector.parse(selector).matches(record.labels):
-                continue
-            if (obj.get("status") or {}).get("disruptionsAllowed", 0) > 0:
-                continue
-            message = "Cannot evict pod as it would violate the pod's disruption budget."
-            cause = {
-                "reason": "DisruptionBudget",
-                "message": f"The disruption budget {budget.name} does not allow another disruption now",
-            }
-            raise ApiFailure(
-                429,
-                "TooManyRequests",
-                message,
-                details={**named(call.resource, record.name), "causes": [cause]},
-                retry_after=10,
-            )
+def _target(binding: Json) -> str:
+    """Return the node that a Binding names; ApiFailure when it names none."""
+    target = binding.get("target") or {}
+    kind, node = target.get("kind") or "Node", target.get("name") or ""
+    problems = []
+    if kind != "Node":
+        known = 'supported values: "Node", "<empty>"'
+        problems.append(f"target.kind: Unsupported value: {go_quote(kind)}: {known}")
+    if not node:
+        problems.append("target.name: Required value")
+    if problems:
+        raise flawed(*problems)
+    return str(node)
 
 
-def _success(code: int) -> Json:
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}
+def _not_bound(call: Call, why: str) -> ApiFailure:
+    """Return the conflict of a Binding: here the server names the subresource too."""
+    message = f'Operation cannot be fulfilled on pods/binding "{call.name}": {why}'
+    return ApiFailure(409, "Conflict", message, details={"name": call.name, "kind": "pods/binding"})

@@ -27,6 +27,7 @@ from kcm.sandbox.api.errors import (
     not_implemented,
     unknown_route,
 )
+from kcm.sandbox.api.evictions import Evictions
 from kcm.sandbox.api.lists import BadVersion, Page, list_page, parse_version, reach
 from kcm.sandbox.api.negotiation import (
     APPLY_PATCH,
@@ -77,6 +78,7 @@ class Verbs:
         self._writer = writer
         self._deleter = deleter
         self._subresources = subresources
+        self._evictions = Evictions(store, writer, deleter, clock)
         self._reviews = reviews
         self._issuer = issuer
         self._clock = clock
@@ -218,7 +220,7 @@ class Verbs:
                 return self._show(call, request, self._subresources.finalize(call, self._body(request)))
         post = {
             "binding": self._subresources.bind,
-            "eviction": self._subresources.evict,
+            "eviction": self._evictions.evict,
             "token": self._issuer.issue,
         }.get(name)
         if post is not None:

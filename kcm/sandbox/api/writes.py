@@ -132,14 +132,14 @@ class Writer:
         """Put an object in the place of the stored one. Return it and whether it is new."""
         new = rules.check_shape(call.resource, document)
         if new["metadata"].get("name") != call.name:
-            raise _wrong_name(call, new)
+            raise wrong_name(call, new)
         rules.check_namespace(call.resource, new, call.namespace)
         collection = self.collection(call.resource)
         if f"{call.namespace}/{call.name}" not in collection.records:
             if call.subresource or call.resource.nature not in rules.CREATED_BY_UPDATE:
                 raise not_found(call.resource, call.name)
             if uid := new["metadata"].get("uid"):
-                raise _another_uid(call, uid, "")
+                raise another_uid(call, uid, "")
             new["metadata"].pop("resourceVersion", None)
             self._admission.grants.check_creates(call)
             return self.create(call, new), True
@@ -159,7 +159,7 @@ class Writer:
         check_new(call, config)
         obj["metadata"].pop("resourceVersion", None)
         if obj["metadata"].get("name") != call.name:
-            raise _wrong_name(call, obj)
+            raise wrong_name(call, obj)
         return self.create(call, obj, owners), True
 
     def apply_scale(self, call: Call, scale: Json, config: Json, *, force: bool) -> tuple[Json, Managed]:
@@ -236,7 +236,7 @@ def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Recor
     """Raise 409 when the document speaks of another object or another version than the stored one."""
     metadata = new["metadata"]
     if metadata.get("name") != record.name:
-        raise _wrong_name(call, new)
+        raise wrong_name(call, new)
     if (metadata.get("namespace") or record.namespace) != record.namespace:
         raise bad_request(
             "the namespace of the provided object does not match the namespace sent on the request"
@@ -244,7 +244,7 @@ def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Recor
     uid, version = metadata.get("uid"), metadata.get("resourceVersion") or "0"
     if uid and uid != record.uid:
         # A PUT states what it was made for; of a patch, the uid is one more field that may not change.
-        raise _another_uid(call, uid, record.uid) if call.verb == "update" else _immutable(call, "uid", uid)
+        raise another_uid(call, uid, record.uid) if call.verb == "update" else _immutable(call, "uid", uid)
     if not version.isdecimal() or not version.isascii():
         raise ApiFailure(500, "", unparsable_number(version, "ParseUint"))
     if int(version) == 0:
@@ -260,7 +260,8 @@ def _immutable(call: Call, field: str, value: str) -> ApiFailure:
     return invalid(call.resource, call.name, (cause(f"metadata.{field}", message, "FieldValueInvalid"),))
 
 
-def _another_uid(call: Call, asked: str, present: str) -> ApiFailure:
+def another_uid(call: Call, asked: str, present: str) -> ApiFailure:
+    """Return the conflict of a write that was meant for an earlier object of the name."""
     why = f"StorageError: invalid object, Code: 4, Key: {_registry_key(call)}, ResourceVersion: 0, "
     why += f"AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, "
     return conflict(call.resource, call.name, f"{why}UID in object meta: {present}")
@@ -275,7 +276,8 @@ def _registry_key(call: Call) -> str:
     return "/".join(part for part in ("/registry", place, call.namespace, call.name) if part)
 
 
-def _wrong_name(call: Call, obj: Json) -> ApiFailure:
+def wrong_name(call: Call, obj: Json) -> ApiFailure:
+    """Return the refusal of an object that is not the one that the URL names."""
     name = obj["metadata"].get("name")
     if not name:
         return bad_request(

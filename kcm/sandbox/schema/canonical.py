@@ -61,7 +61,15 @@ _ALWAYS: Mapping[str, tuple[tuple[str, Any], ...]] = {
         ("reportingController", ""),
         ("reportingInstance", ""),
     ),
+    "HorizontalPodAutoscalerStatus": (("currentMetrics", None), ("desiredReplicas", 0)),
     "PodCondition": (("lastProbeTime", None), *_TIMES),
+    "PodDisruptionBudgetStatus": (
+        ("currentHealthy", 0),
+        ("desiredHealthy", 0),
+        ("disruptionsAllowed", 0),
+        ("expectedPods", 0),
+    ),
+    "StatefulSetStatus": (("availableReplicas", 0), ("replicas", 0)),
     "ReplicaSetCondition": _TIMES,
 }
 
@@ -69,7 +77,7 @@ _ALWAYS: Mapping[str, tuple[tuple[str, Any], ...]] = {
 def _is_nothing(field: Field | None, shape: Shape, value: Any) -> bool:
     """Say whether an empty value is left out: what is neither required nor told apart from absence."""
     if isinstance(value, dict | list):
-        return shape.form in _VANISH_EMPTY
+        return shape.form in _VANISH_EMPTY and not (field is not None and field.nullable)
     return field is not None and not field.required and not field.nullable and shape.name in _ZEROS
 
 
