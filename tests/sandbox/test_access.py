@@ -620,3 +620,48 @@ def test_an_autoscaler_of_v1_is_held_to_the_same_rules(play):
         )
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("spec", "causes"),
+    [
+        (
+            {"maxReplicas": 0, "minReplicas": 0},
+            [
+                "spec.minReplicas: Invalid value: 0: must be greater than or equal to 1",
+                "spec.maxReplicas: Required value: must be set and greater than 0",
+                "spec.metrics: Forbidden: must specify at least one Object or External metric to support "
+                "scaling to zero replicas",
+            ],
+        ),
+        (
+            {"maxReplicas": -1, "minReplicas": -1},
+            [
+                "spec.minReplicas: Invalid value: -1: must be greater than or equal to 1",
+                "spec.maxReplicas: Invalid value: -1: must be greater than or equal to 1",
+            ],
+        ),
+        (
+            {"maxReplicas": 2, "behavior": {"scaleUp": {"policies": []}}},
+            ["spec.behavior.scaleUp.policies: Required value: must specify at least one Policy"],
+        ),
+        (
+            {"maxReplicas": 2, "metrics": [{"type": "Pods"}]},
+            [
+                "spec.metrics[0].pods: Required value: must populate information for the given metric source",
+            ],
+        ),
+    ],
+)
+def test_an_impossible_autoscaler_is_refused_in_the_servers_words(play, spec, causes):
+    async def scenario(api):
+        path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+        reference = {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}
+        answer = await api.post(
+            path, {"metadata": {"name": "h"}, "spec": {"scaleTargetRef": reference, **spec}}
+        )
+        assert answer.status == 422
+        found = [f"{one['field']}: {one['message']}" for one in answer.body["details"]["causes"]]
+        assert found == causes
+
+    play(scenario)

@@ -19,7 +19,7 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         """,
         "HorizontalPodAutoscalerBehavior": "scaleDown 2 HPAScalingRules; scaleUp 1 HPAScalingRules",
         "HPAScalingRules": """
-            policies 2 [HPAScalingPolicy]; selectPolicy? 1 string; stabilizationWindowSeconds? 3 int;
+            policies? 2 [HPAScalingPolicy]; selectPolicy? 1 string; stabilizationWindowSeconds? 3 int;
             tolerance? 4 quantity
         """,
         "HPAScalingPolicy": "periodSeconds! 3 int; type! 1 string; value! 2 int",

@@ -61,9 +61,9 @@ def _check_metric(metric: Json, path: str) -> Errors:
         return
     for source in _SOURCES.values():
         if source != wanted and source in metric:
-            yield forbidden(f"{path}.{source}", "must specify only one metric source type per spec")
+            yield forbidden(f"{path}.{source}", "must populate the given metric source only")
     if wanted not in metric:
-        yield required(f"{path}.{wanted}", f"must populate information for the given metric source: {wanted}")
+        yield required(f"{path}.{wanted}", "must populate information for the given metric source")
         return
     yield from _check_source(part(metric, wanted), wanted, f"{path}.{wanted}")
 
