@@ -82,7 +82,7 @@ def read_call(request: Request, route: Route) -> Call:
     if request.method == "GET":
         for name in _NUMBERS:
             call.number(name)
-    elif options:
+    elif options or request.method == "PATCH":
         _check_write_options(call, request.headers.get("content-type", ""))
     return call
 

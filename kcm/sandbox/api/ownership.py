@@ -45,7 +45,7 @@ from kcm.sandbox.schema.apply import (
 )
 from kcm.sandbox.schema.apply.fieldsets import Path, Tree, field_element
 from kcm.sandbox.schema.apply.kinds import FREE, Kind
-from kcm.sandbox.schema.apply.managers import UPDATE, FieldSet
+from kcm.sandbox.schema.apply.managers import UPDATE
 from kcm.sandbox.schema.apply.scale import REPLICAS, to_parent, to_scale
 from kcm.sandbox.schema.apply.scale import VERSION as SCALE_VERSION
 from kcm.sandbox.schema.resources import ResourceInfo, find
@@ -65,7 +65,8 @@ class Ownership:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._shapes: dict[Shape, FieldSet | None] = {}
+        self._shapes: dict[Shape, Managed] = {}
+        self._second = (0, "")
 
     def created(self, call: Call, obj: Json, given: Any, spec_key: object | None) -> Managed:
         """Return the entries of a new object, in its stored form, before admission completes it.
@@ -75,19 +76,19 @@ class Ownership:
         present = _read(given, NOBODY)
         if call.agent.endswith(SIMULATED):
             return present
-        writing = self._writing(call)
-        shape = _shape_of(call, writing, obj) if spec_key is not None and not present else None
+        shape = _shape_of(call, obj, spec_key) if spec_key is not None and not present else None
         if shape is None:
-            return track_update(present, {}, obj, writing)
-        shape = (spec_key, *shape)
-        if shape in self._shapes:
-            fields = self._shapes[shape]
-            return NOBODY if fields is None else managed((_entry(writing, fields),))
-        found = track_update(present, {}, obj, writing)
-        if len(self._shapes) >= _MOST_SHAPES:
-            del self._shapes[next(iter(self._shapes))]
-        self._shapes[shape] = found.entries[0].fields if found else None
-        return found
+            return track_update(present, {}, obj, self._writing(call))
+        time = self._time()
+        known = self._shapes.get(shape)
+        if known is None:
+            known = track_update(NOBODY, {}, obj, self._writing(call))
+            if len(self._shapes) >= _MOST_SHAPES:
+                del self._shapes[next(iter(self._shapes))]
+        elif known.entries[0].time != time:
+            known = managed((known.entries[0]._replace(time=time),))
+        self._shapes[shape] = known
+        return known
 
     def updated(self, call: Call, record: Record, old: Json, new: Json, given: Any) -> Managed:
         """Return the entries after `record`, `old` in its stored form, became `new`.
@@ -140,13 +141,21 @@ class Ownership:
             raise unfitting(call.resource, config, unfit.problems) from None
         return merged, to_parent(record.managed, entries, writing.api_version, path)
 
+    def _time(self) -> str:
+        """Return the present time as the API writes it."""
+        now = self._clock.wall()
+        second = int(now.timestamp())
+        if second != self._second[0]:
+            self._second = (second, format_time(now))
+        return self._second[1]
+
     def _writing(self, call: Call) -> Writing:
         resource = call.resource
         return Writing(
             manager_of(call),
             resource.api_version,
             call.subresource,
-            format_time(self._clock.wall()),
+            self._time(),
             _versions(resource, call.subresource),
         )
 
@@ -178,7 +187,7 @@ def manager_of(call: Call) -> str:
     if manager:
         return manager
     text = "".join(filter(str.isprintable, call.agent.partition("/")[0]))
-    return text.encode()[:_MOST_MANAGER].decode(errors="ignore")
+    return text if len(text) <= 32 else text.encode()[:_MOST_MANAGER].decode(errors="ignore")
 
 
 def _as_it_is(obj: Json) -> Json:
@@ -192,17 +201,14 @@ def _replicas_path(resource: ResourceInfo) -> Path:
     return tuple(field_element(name) for name in resource.custom.scale.spec.strip(".").split("."))
 
 
-def _entry(writing: Writing, fields: FieldSet) -> Entry:
-    return Entry(writing.manager or "unknown", UPDATE, writing.api_version, "", writing.time, fields)
-
-
-def _shape_of(call: Call, writing: Writing, obj: Json) -> Shape | None:
-    """Return what the fields of a new pod depend on beside its spec; None for other kinds."""
+def _shape_of(call: Call, obj: Json, spec_key: object) -> Shape | None:
+    """Return what the entry of a new pod depends on beside the time; None for other kinds."""
     if call.resource.nature != "Pod" or len(obj) > 5:
         return None
     metadata = obj["metadata"]
     return (
-        writing.api_version,
+        spec_key,
+        manager_of(call),
         tuple(metadata),
         tuple(metadata.get("labels") or ()),
         tuple(metadata.get("annotations") or ()),

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from kcm.base.errors import KcmError
 from kcm.sandbox.schema.apply import lastapplied, merging
@@ -23,6 +26,7 @@ from kcm.sandbox.schema.apply.managers import (
     NOBODY,
     UPDATE,
     Entry,
+    FieldSet,
     Identity,
     Managed,
     field_set,
@@ -30,6 +34,8 @@ from kcm.sandbox.schema.apply.managers import (
 )
 
 Json = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
 
 MOST_UPDATERS = 10
 ANCIENT = "ancient-changes"
@@ -90,15 +96,10 @@ class Writing:
     time: str
     versions: Versions
 
-    def entry(self, operation: str, fields: Tree) -> Entry:
+    def entry(self, operation: str, fields: FieldSet) -> Entry:
         """Return this writer's entry with these fields."""
         return Entry(
-            self.manager or "unknown",
-            operation,
-            self.api_version,
-            self.subresource,
-            self.time,
-            field_set(fields),
+            self.manager or "unknown", operation, self.api_version, self.subresource, self.time, fields
         )
 
     def version(self, name: str) -> Version:
@@ -119,18 +120,15 @@ def track_update(
     if not present and old:
         return NOBODY
     changes = _Changes(old, new, writing)
-    entries = _taken(present, changes, writing)
+    entries = _taken(present, changes)
     if silently:
         return managed(entries.values())
-    mine = changes.at(writing.api_version)
-    assert mine is not None
-    # What was reset is no change of this writer's; the comparison has been rid of it already.
-    fields = difference(union(mine.modified, mine.added), STRIPPED)
-    if fields:
+    fields = changes.gained(writing.api_version)
+    if fields is not None:
         entry = writing.entry(UPDATE, fields)
         before = entries.get(entry.identity)
         if before is not None:
-            entry = entry._replace(fields=field_set(union(before.fields.tree, fields)))
+            entry = entry._replace(fields=together(before.fields, fields))
         entries[entry.identity] = entry
     return managed(_capped(entries))
 
@@ -149,7 +147,7 @@ def apply(
         raise ConfigurationUnfit(found)
     merged = merging.merge(version.kind, live, config)
     fields = difference(owned(version.kind, config), version.reset, deep=True)
-    entry = writing.entry(APPLY, fields)
+    entry = writing.entry(APPLY, field_set(fields))
     entries = {one.identity: one for one in present.entries}
     last = entries.get(entry.identity)
     entries[entry.identity] = entry
@@ -163,7 +161,7 @@ def apply(
             conflicts = [conflict for conflict in conflicts if not has(ours, conflict.path)]
         if conflicts:
             raise ApplyConflict(conflicts)
-    after = _taken(others, changes, writing)
+    after = _taken(others, changes)
     named = difference(fields, STRIPPED)
     if named:
         # What changes nothing has no time of its own: a new owner's entry then has none at all.
@@ -180,11 +178,18 @@ class _Changes:
     def __init__(self, old: Json, new: Json, writing: Writing) -> None:
         self._old, self._new = old, new
         self._writing = writing
-        self._known: dict[str, Comparison | None] = {}
+        self._known: dict[str, tuple[Comparison, bytes] | None] = {}
 
     def at(self, name: str) -> Comparison | None:
+        """Return what changed as this version sees it, None when it is not served."""
+        known = self._in(name)
+        return None if known is None else known[0]
+
+    def _in(self, name: str) -> tuple[Comparison, bytes] | None:
         if name not in self._known:
-            self._known[name] = self._compare(name)
+            found = self._compare(name)
+            # By this name the outcome of equal changes to equal sets is found again.
+            self._known[name] = None if found is None else (found, _encode(found))
         return self._known[name]
 
     def _compare(self, name: str) -> Comparison | None:
@@ -196,19 +201,58 @@ class _Changes:
             return found
         return Comparison(*[difference(part, version.reset, deep=True) for part in found])
 
+    def gained(self, name: str) -> FieldSet | None:
+        """Return the fields that the writer owns by what it changed; None when there are none."""
+        known = self._in(name)
+        assert known is not None
+        changes, key = known
+        return _remembered((None, key), lambda: difference(union(changes.modified, changes.added), STRIPPED))
 
-def _taken(present: Managed, changes: _Changes, writing: Writing) -> dict[Identity, Entry]:
+    def left(self, entry: Entry) -> FieldSet | None:
+        """Return what the changes leave of an entry; None when that is nothing."""
+        known = self._in(entry.api_version)
+        if known is None:
+            return None
+        changes, key = known
+        # Most writes change one part of an object, of which most entries own nothing.
+        if not any(name.encode() in entry.fields.encoded for part in changes for name in part):
+            return entry.fields
+        return _remembered(
+            (entry.fields, key),
+            lambda: difference(
+                entry.fields.tree, union(union(changes.modified, changes.added), changes.removed)
+            ),
+        )
+
+
+# Pods of one template go through the same changes one after another.
+_outcomes: dict[tuple[FieldSet | None, bytes], FieldSet | None] = {}
+_MOST_OUTCOMES = 1024
+
+
+def _remembered(key: tuple[FieldSet | None, bytes], work_out: Callable[[], Tree]) -> FieldSet | None:
+    if key in _outcomes:
+        return _outcomes[key]
+    tree = work_out()
+    if len(_outcomes) >= _MOST_OUTCOMES:
+        del _outcomes[next(iter(_outcomes))]
+    found = _outcomes[key] = field_set(tree) if tree else None
+    return found
+
+
+@lru_cache(maxsize=_MOST_OUTCOMES)
+def together(one: FieldSet, other: FieldSet) -> FieldSet:
+    """Return what is in either set."""
+    return field_set(union(one.tree, other.tree))
+
+
+def _taken(present: Managed, changes: _Changes) -> dict[Identity, Entry]:
     """Return the entries without what the write changed or removed; empty ones are gone."""
     entries: dict[Identity, Entry] = {}
     for entry in present.entries:
-        found = changes.at(entry.api_version)
-        if found is None:
-            continue
-        lost = union(union(found.modified, found.added), found.removed)
-        tree = entry.fields.tree
-        left = difference(tree, lost) if lost else tree
-        if left:
-            entries[entry.identity] = entry if left == tree else entry._replace(fields=field_set(left))
+        fields = changes.left(entry)
+        if fields is not None:
+            entries[entry.identity] = entry if fields is entry.fields else entry._replace(fields=fields)
     return entries
 
 
