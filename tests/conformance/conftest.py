@@ -33,7 +33,6 @@ REASONS = {
     "collector": "nothing on the target collects garbage",
     "authorizer": "the target lets everybody do everything",
     "metrics": "the target does not serve metrics.k8s.io",
-    "own": "only on the sandbox of this run: it changes the whole cluster",
 }
 
 
@@ -55,17 +54,34 @@ def _needs(request):
         pytest.skip("; ".join(REASONS[name] for name in sorted(missing)))
 
 
+def given(request):
+    """The kubeconfig of the cluster to check; None: a sandbox is started."""
+    named = request.config.getoption("kubeconfig", default=None) or os.environ.get("CONFORMANCE_KUBECONFIG")
+    return Path(named).resolve() if named else None
+
+
 @pytest.fixture(scope="session")
 def kubeconfig(request, tmp_path_factory):
-    """The file that leads to the target; a sandbox is started where none is given."""
-    given = request.config.getoption("kubeconfig", default=None) or os.environ.get("CONFORMANCE_KUBECONFIG")
-    if given:
-        yield Path(given).resolve()
-        return
-    file = tmp_path_factory.mktemp("target") / "kubeconfig"
+    """The file that leads to the target."""
+    with contextlib.ExitStack() as stack:
+        yield given(request) or stack.enter_context(_sandbox(tmp_path_factory.mktemp("target")))
+
+
+@pytest.fixture(scope="session")
+def secure_kubeconfig(request, tmp_path_factory):
+    """The file that leads to a target with TLS and an authorizer: the same, or a sandbox of its own."""
+    with contextlib.ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("secure")
+        yield given(request) or stack.enter_context(_sandbox(folder, "--secure"))
+
+
+@contextlib.contextmanager
+def _sandbox(folder, *flags):
+    """A sandbox as a process of its own."""
+    file = folder / "kubeconfig"
     command = [sys.executable, "-m", "kcm", "sandbox", "--no-manager", "--speed", "20"]
     process = subprocess.Popen(
-        [*command, "--kubeconfig-out", str(file)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        [*command, "--kubeconfig-out", str(file), *flags], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     try:
         _wait_for(process, b"ready")
@@ -97,8 +113,13 @@ def target(kubeconfig):
 
 
 @pytest.fixture(scope="session")
-def capabilities(request, target):
+def capabilities(target):
     """What the target has, found by looking."""
+    return found_in(target)
+
+
+def found_in(target):
+    """The capabilities of a target."""
     found = set()
     nodes = target.get("/api/v1/nodes").ok().json["items"]
     ready = [node for node in nodes if _ready(node)]
@@ -107,8 +128,6 @@ def capabilities(request, target):
     runtimes = [node["status"]["nodeInfo"]["containerRuntimeVersion"] for node in ready]
     if any(each.startswith(("simulated", "kwok")) for each in runtimes):
         found.add("simulated")
-    if not (request.config.getoption("kubeconfig", default=None) or os.environ.get("CONFORMANCE_KUBECONFIG")):
-        found.add("own")
     stranger = target.identified()
     if stranger.get("/api/v1/secrets").code in (401, 403):
         found.add("authorizer")

@@ -6,7 +6,7 @@ import json
 import socket
 
 import pytest
-from paths import autoscaler, configmap, everywhere, lease, pod
+from paths import autoscaler, configmap, lease, pod
 from target import JSON, OPERATIONS
 
 UNREADABLE = "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; "
@@ -82,6 +82,10 @@ BODIES = {
     "cut": (b'{"metadata":', UNREADABLE + "json parse error: unexpected end of JSON input"),
     "empty": (b"", UNREADABLE + "json parse error: unexpected end of JSON input (<empty>)"),
     "list": (b"[]", UNREADABLE + "json parse error: json: cannot unmarshal array"),
+    "deep": (
+        b'{"metadata":{"name":"a"},"data":' + b"[" * 20000 + b"]" * 20000 + b"}",
+        UNREADABLE + "json parse error: invalid character '[' exceeded max depth",
+    ),
     "number-for-string": (
         b'{"metadata":{"name":"a"},"data":{"k":5}}',
         f'ConfigMap in version "v1" {HANDLED} ConfigMap: '
@@ -389,42 +393,7 @@ def test_more_than_10000_operations_are_too_many(target, made):
     assert "The allowed maximum operations in a JSON patch is 10000, got 10001" in answer.message
 
 
-# --- who asks
-
-
-@pytest.mark.needs("authorizer")
-def test_a_bad_token_is_unauthorized(target, paths):
-    """reference: apiserver 4, 401: `Unauthorized`"""
-    stranger = target.identified(Authorization="Bearer nope")
-    answer = stranger.get(paths.of("configmaps")).ok(401)
-    stranger.close()
-    assert (answer.reason, answer.message) == ("Unauthorized", "Unauthorized")
-
-
-@pytest.mark.needs("authorizer")
-def test_a_stranger_is_forbidden(target, paths):
-    """reference: apiserver 4, 403"""
-    stranger = target.identified(Impersonated="no")
-    answer = stranger.get(paths.of("configmaps"))
-    stranger.close()
-    assert answer.code in (401, 403)
-    assert answer.reason in ("Unauthorized", "Forbidden")
-
-
-@pytest.mark.needs("authorizer")
-def test_a_refusal_says_who_may_not_do_what_where(target, paths):
-    """reference: apiserver 4, 403: `pods "x" is forbidden: User "u" cannot get resource "pods" …`"""
-    answer = target.get(paths.of("pods", "x"), headers={"Impersonate-User": "u"}).ok(403)
-    assert answer.message == (
-        'pods "x" is forbidden: User "u" cannot get resource "pods" in API group "" '
-        f'in the namespace "{paths.namespace}"'
-    )
-    assert answer.json["details"] == {"name": "x", "kind": "pods"}
-    answer = target.get(everywhere("deployments"), headers={"Impersonate-User": "u"}).ok(403)
-    assert answer.message == (
-        'deployments.apps is forbidden: User "u" cannot list resource "deployments" in API group "apps" '
-        "at the cluster scope"
-    )
+# --- what is encoded
 
 
 def test_a_secret_travels_as_base64(made):

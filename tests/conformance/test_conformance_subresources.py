@@ -60,6 +60,16 @@ def test_a_scale_put_with_an_old_version_is_a_conflict_of_the_workload(target, s
     assert target.put(scale, body).ok(409).json["details"]["kind"] == "replicasets"
 
 
+def test_a_scale_below_zero_is_invalid(target, scaled, name):
+    """reference: apiserver 2, scale: 422 of Scale.autoscaling"""
+    _, _, scale = scaled
+    answer = target.patch(scale, {"spec": {"replicas": -5}}).ok(422)
+    assert answer.message == (
+        f'Scale.autoscaling "{name}" is invalid: spec.replicas: Invalid value: -5: '
+        "must be greater than or equal to 0"
+    )
+
+
 def test_a_scale_of_nothing_is_not_found(target, paths):
     """reference: apiserver 2, scale"""
     answer = target.get(paths.of("deployments", "none", "scale")).ok(404)
@@ -105,6 +115,17 @@ def test_a_binding_sets_node_and_condition(target, pending):
     found = target.get(path)
     assert found.json["spec"]["nodeName"] == NODE["name"]
     assert conditions(found)["PodScheduled"]["status"] == "True"
+
+
+def test_a_bound_pod_is_not_bound_again(target, pending, name):
+    """reference: apiserver 2, binding: bound already → 409"""
+    path, body = pending
+    target.post(f"{path}/binding", body).ok(201)
+    answer = target.post(f"{path}/binding", body).ok(409)
+    assert answer.message == (
+        f'Operation cannot be fulfilled on pods/binding "{name}": '
+        f'pod {name} is already assigned to node "conformance-no-node"'
+    )
 
 
 def test_a_binding_of_nothing_is_not_found(target, paths):

@@ -252,6 +252,12 @@ def test_a_dry_creation_stores_nothing(target, paths, name):
     target.get(paths.of("configmaps", name)).ok(404)
 
 
+def test_a_dry_creation_has_no_version(target, paths, name):
+    """reference: apiserver 2, dryRun=All: nothing stored, no resourceVersion"""
+    answer = target.post(paths.of("configmaps"), configmap(name), dryRun="All").ok(201)
+    assert "resourceVersion" not in answer.meta
+
+
 @pytest.mark.parametrize("how", ["put", "patch", "delete"])
 def test_a_dry_change_changes_nothing(target, made, how):
     """reference: apiserver 2, dryRun=All"""

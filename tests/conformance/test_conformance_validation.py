@@ -363,6 +363,15 @@ AUTOSCALERS = {
         "spec.metrics[0].resource",
         "must populate information for the given metric source",
     ),
+    "metric-two-sources": (
+        metric(
+            type="Resource",
+            resource=CPU,
+            pods={"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "1"}},
+        ),
+        "spec.metrics[0].pods",
+        "must populate the given metric source only",
+    ),
     "no-target": (
         metric(type="Resource", resource={"name": "cpu", "target": {"type": "Utilization"}}),
         "spec.metrics[0].resource.target.averageUtilization",
@@ -380,6 +389,11 @@ AUTOSCALERS = {
         scaling(behavior={"scaleDown": {"stabilizationWindowSeconds": 4000}}),
         "spec.behavior.scaleDown.stabilizationWindowSeconds",
         "must be less than or equal to 3600",
+    ),
+    "no-policies": (
+        scaling(behavior={"scaleUp": {"policies": []}}),
+        "spec.behavior.scaleUp.policies",
+        "must specify at least one Policy",
     ),
     "policy-period": (
         scaling(behavior={"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 3600}]}}),
