@@ -24,7 +24,7 @@ from kcm.sandbox.api.selection import Selection, parse_selection
 from kcm.sandbox.api.store import Store
 
 _VERSION = f"{RESOURCE}/v1beta1"
-_TURN = 500
+_TURN = 200
 
 
 class ResourceMetrics:

@@ -95,11 +95,13 @@ def quantity(value: float) -> str:
     return quantities.canonical(f"{round(bounded * 1000)}m")
 
 
+@lru_cache(maxsize=4096)
 def cpu_quantity(cores: float) -> str:
     """Return processor use as a kubelet measures it: in billionths of a core."""
     return quantities.canonical(f"{round(max(0.0, min(9e9, cores)) * 1e9)}n")
 
 
+@lru_cache(maxsize=4096)
 def memory_quantity(size: float) -> str:
     """Return a working set: whole pages of 4 KiB."""
     pages = math.ceil(max(0.0, min(9e18, size)) / 4096)
