@@ -45,8 +45,11 @@ class Deleter:
         obj = record.copy()
         metadata = obj["metadata"]
         before = _marks(metadata)
-        _set_propagation(metadata, options.propagation)
         grace = _grace(resource, obj, options)
+        if 0 < (metadata.get("deletionGracePeriodSeconds") or 0) <= grace:
+            # Who asks again while a pod has its grace changes nothing.
+            return record, False
+        _set_propagation(metadata, options.propagation)
         self._mark(metadata, grace)
         if resource.nature == "Namespace":
             obj["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
@@ -61,7 +64,11 @@ class Deleter:
             return self._remove(call, collection, record), True
         if _marks(metadata) == before:
             return record, False
-        if "generation" in metadata and before[0] is None:
+        if resource.nature == "CustomResourceDefinition":
+            # The server marks a definition in its own way: without grace, and as the same generation.
+            if before[0] is None:
+                del metadata["deletionGracePeriodSeconds"]
+        elif "generation" in metadata and before[0] is None:
             metadata["generation"] += 1
         if call.dry_run:
             return self._store.draft(collection, obj, record), False

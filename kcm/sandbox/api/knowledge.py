@@ -90,7 +90,10 @@ def check_document(
     """
     if resource.custom is not None or resource.nature == DEFINITION:
         check_types(resource, obj)
-        return check_fields(resource, obj, mode, repeated), None
+        warnings = check_fields(resource, obj, mode, repeated)
+        if resource.custom is not None:
+            warnings += objects.finalizer_warnings(obj)
+        return warnings, None
     spec = obj.get("spec")
     key = (resource.nature, resource.api_version, encode(spec)) if spec else None
     known = key in _flawless

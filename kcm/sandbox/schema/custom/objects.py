@@ -26,6 +26,7 @@ from kcm.sandbox.schema.validation.metadata import check_metadata_update
 Json = dict[str, Any]
 
 _ANY_KIND = "Custom.resource"
+_STANDARD_FINALIZERS = frozenset(("foregroundDeletion", "kubernetes", "orphan"))
 
 
 def decode(shape: CustomShape, obj: Json) -> tuple[list[str], str]:
@@ -96,6 +97,18 @@ def _metadata_errors(obj: Json) -> list[FieldError]:
     """Return what is wrong with metadata. A finalizer of any name holds a custom resource."""
     found = validate_metadata(_ANY_KIND, obj)
     return [one for one in found if not one.message.endswith("nor is it fully qualified")]
+
+
+def finalizer_warnings(obj: Json) -> tuple[str, ...]:
+    """Return what the server says about finalizers whose names others may use as well."""
+    found: list[str] = []
+    for name in obj["metadata"].get("finalizers") or ():
+        if "/" in name or name in _STANDARD_FINALIZERS:
+            continue
+        what = "name including a path (/)" if "." in name else "name"
+        text = f"prefer a domain-qualified finalizer {what} to avoid accidental conflicts with other"
+        found.append(f'metadata.finalizers: "{name}": {text} finalizer writers')
+    return tuple(found)
 
 
 def _check_more(shape: CustomShape, obj: Json) -> list[FieldError]:
