@@ -162,6 +162,10 @@ class Freshness:
             askers, self._askers = self._askers, []
             try:
                 version = list_version(await self._source.list_page(self._spec, limit=1))
+            except asyncio.CancelledError:
+                # `run` tells everybody who still waits; who waits for this LIST would be forgotten.
+                self._askers = [*askers, *self._askers]
+                raise
             except (ApiError, TransportError) as error:
                 self._fail(askers, error)
             except ValueError as error:

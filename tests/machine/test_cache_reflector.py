@@ -627,6 +627,33 @@ def test_whoever_waits_for_a_reflector_that_ends_is_told() -> None:
     run(scenario())
 
 
+def test_whoever_waits_for_a_barrier_whose_list_is_under_way_is_told_when_the_reflector_ends() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(bench.reflector.run())
+            await bench.settle()
+
+            async def never(*args: Any, **query: Any) -> bytes:
+                await asyncio.get_running_loop().create_future()
+                raise AssertionError
+
+            bench.server.list_page = never  # type: ignore[method-assign]
+            waiting = tasks.create_task(_outcome(bench.reflector.barrier()))
+            await bench.settle()
+            task.cancel()
+            async with asyncio.timeout(10):
+                assert isinstance(await waiting, ReflectorStopped)
+
+    async def _outcome(call: Awaitable[object]) -> object:
+        try:
+            return await call
+        except ReflectorStopped as error:
+            return error
+
+    run(scenario())
+
+
 def test_a_second_reflector_on_a_filled_store_refills_it_before_new_readers_see_it() -> None:
     async def scenario() -> None:
         bench = Bench()
