@@ -22,7 +22,7 @@ from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.writes import Writer
 from kcm.sandbox.schema.custom.naming import accept
-from kcm.sandbox.schema.custom.shape import resources_of
+from kcm.sandbox.schema.custom_resources import resources_of
 from kcm.sandbox.schema.registry import Registry
 from kcm.sandbox.schema.resources import find
 
