@@ -253,6 +253,7 @@ def test_a_sidecar_starts_first_runs_on_and_counts_as_ready():
         (2, ["running", "Completed"]),
     ]
     last = story.told[-1][1]
+    assert story.notes.count("Started") == 3
     assert [each["ready"] for each in last["initContainerStatuses"]] == [True, True]
     assert last["phase"] == "Running"
 

@@ -178,15 +178,17 @@ def _move(life: Life, pod: PodView, behaviour: Behaviour, now: Now) -> Moved:
 def _begin(pod: PodView, done: tuple[InitRun, ...], behaviour: Behaviour, now: Now) -> Moved:
     """Start the next init container, or the pod's own containers when there is none left."""
     init = pod.spec.init_containers
+    notes: tuple[Note, ...] = ()
     while len(done) < len(init) and init[len(done)].restart_policy == "Always":
+        notes += tuple(startup_notes(init[len(done)]))
         done = (*done, InitRun(now.wall, None))
     if len(done) < len(init):
-        notes = tuple(startup_notes(init[len(done)]))
+        notes += tuple(startup_notes(init[len(done)]))
         return Moved(Initialising(done, now.wall, now.seconds + behaviour.start_delay), notes)
     started = tuple(start_container(each, behaviour, now) for each in pod.spec.containers)
     return Moved(
         Running(tuple(moved[0] for moved in started), done),
-        tuple(note for moved in started for note in moved[1]),
+        notes + tuple(note for moved in started for note in moved[1]),
     )
 
 

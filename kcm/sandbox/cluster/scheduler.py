@@ -189,6 +189,7 @@ class Scheduler:
         condition = {
             "type": "PodScheduled",
             "status": "False",
+            "observedGeneration": meta.generation or None,
             "reason": "Unschedulable",
             "message": message,
             "lastTransitionTime": format_time(self._clock.wall()),
