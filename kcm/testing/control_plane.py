@@ -31,7 +31,7 @@ from kcm.serving.http import Request
 from kcm.testing.engine import HOST, Engine, PlaneSettings
 from kcm.testing.kinds import Kind, Kinds
 from kcm.testing.podscripts import PodScripts
-from kcm.testing.scene import describe
+from kcm.testing.scene import describe, newest
 from kcm.testing.waiting import PATIENCE, Waiter
 
 Json = dict[str, Any]
@@ -157,10 +157,12 @@ class ControlPlane:
         A condition that raises because something is not there yet (404, KeyError, AssertionError, …)
         does not hold.
         """
+        __tracebackhide__ = True
         return self._waiter.until(holds, within, what, self.describe)
 
     def wait_for_deployment(self, name: str, namespace: str = "default", within: float = PATIENCE) -> Json:
         """Wait until all replicas of a Deployment are of its present template and available."""
+        __tracebackhide__ = True
 
         def rolled_out() -> Json | None:
             found = self.get("apps/v1/Deployment", name, namespace)
@@ -182,6 +184,7 @@ class ControlPlane:
         within: float = PATIENCE,
     ) -> Sequence[Json]:
         """Wait until exactly `count` pods with these labels are there, all ready, none being deleted."""
+        __tracebackhide__ = True
 
         def ready() -> tuple[list[Json]] | None:
             found = self.list("v1/Pod", namespace, labels)
@@ -195,6 +198,7 @@ class ControlPlane:
 
     def wait_gone(self, kind: str, name: str, namespace: str = "default", within: float = PATIENCE) -> None:
         """Wait until an object is not there any more."""
+        __tracebackhide__ = True
 
         def gone() -> bool:
             try:
@@ -212,7 +216,7 @@ class ControlPlane:
         lines: list[str] = []
         for kind in _SCENE:
             found = self.list(kind)
-            shown = found[-_MOST_EVENTS:] if kind == "Event" else found
+            shown = newest(found, _MOST_EVENTS) if kind == "Event" else found
             lines += describe(kind, shown)
         return "\n".join(["there is:", *lines] if lines else ["there are no workloads, pods or events"])
 

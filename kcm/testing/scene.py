@@ -16,16 +16,23 @@ _MOST = 20
 def describe(kind: str, objects: Iterable[Json]) -> list[str]:
     """Return one line for each of the first objects of a kind."""
     whole = list(objects)
-    lines = [f"  {kind} {_place(each)}: {_state(kind, each)}" for each in whole[:_MOST]]
+    lines = [f"  {_place(kind, each)}: {_state(kind, each)}" for each in whole[:_MOST]]
     if len(whole) > _MOST:
         lines.append(f"  … and {len(whole) - _MOST} more {kind} objects")
     return lines
 
 
-def _place(obj: Json) -> str:
-    metadata = obj["metadata"]
-    namespace = metadata.get("namespace", "")
-    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])
+def newest(objects: Iterable[Json], most: int) -> list[Json]:
+    """Return the objects that were written last, in the order of their last write."""
+    return sorted(objects, key=lambda each: int(each["metadata"]["resourceVersion"]))[-most:]
+
+
+def _place(kind: str, obj: Json) -> str:
+    # An event's name says nothing to a person; what it is about does.
+    about = obj.get("involvedObject") or {} if kind == "Event" else obj["metadata"]
+    namespace, name = about.get("namespace", ""), about.get("name", "")
+    whole = f"{namespace}/{name}" if namespace else str(name)
+    return f"Event of {about.get('kind', '')} {whole}" if kind == "Event" else f"{kind} {whole}"
 
 
 def _state(kind: str, obj: Json) -> str:
@@ -34,11 +41,7 @@ def _state(kind: str, obj: Json) -> str:
         case "Pod":
             said = _pod(spec, status)
         case "Event":
-            about = obj.get("involvedObject") or {}
-            said = (
-                f"{obj.get('type')} {obj.get('reason')} {about.get('kind')}/{about.get('name')}: "
-                f"{str(obj.get('message', ''))[:160]}"
-            )
+            said = f"{obj.get('type')} {obj.get('reason')}: {str(obj.get('message', ''))[:160]}"
         case _:
             said = _counts(spec, status) or f"resourceVersion {metadata.get('resourceVersion')}"
     if metadata.get("deletionTimestamp"):

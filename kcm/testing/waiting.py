@@ -42,6 +42,8 @@ class Waiter:
         self, holds: Callable[[], T], within: float, what: str = "", scene: Callable[[], str] = str
     ) -> T:
         """Return the first true value of `holds`; TimedOut, which shows `scene`, after `within` seconds."""
+        # A test that waited in vain wants to see its own line, not this one.
+        __tracebackhide__ = True
         end = self._clock.monotonic() + within
         while True:
             self._changed.clear()
