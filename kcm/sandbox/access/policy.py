@@ -80,10 +80,10 @@ class Policy:
         key = (metadata.get("namespace", ""), metadata["name"])
         self.remove(obj["kind"], key)
         if obj["kind"] in ("Role", "ClusterRole"):
-            self._roles[key] = tuple(Rule.read(rule) for rule in obj.get("rules") or ())
+            self._roles[key] = tuple(Rule.read(rule or {}) for rule in obj.get("rules") or ())
             return
         reference = obj.get("roleRef") or {}
-        subjects = tuple(_subject(one, key[0]) for one in obj.get("subjects") or ())
+        subjects = tuple(_subject(one or {}, key[0]) for one in obj.get("subjects") or ())
         self._bindings[key] = _Binding(*key, reference.get("kind", ""), reference.get("name", ""), subjects)
         inside = self._bound.setdefault(key[0], {})
         for subject in subjects:

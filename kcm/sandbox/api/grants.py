@@ -50,7 +50,7 @@ class Grants:
         wish = Wish("escalate", RBAC, call.resource.plural, "", call.namespace, call.name)
         if self._gate.permit(call.user, wish).allowed:
             return
-        self._check_held(call, new, [Rule.read(rule) for rule in new.get("rules") or ()])
+        self._check_held(call, new, [Rule.read(rule or {}) for rule in new.get("rules") or ()])
         if _gathers(new) or _gathers(old):
             held, _ = self._gate.policy.rules_of(call.user, call.namespace)
             if missing(held, FULL_AUTHORITY):

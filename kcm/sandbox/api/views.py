@@ -28,7 +28,11 @@ def is_view(resource: ResourceInfo) -> bool:
     """Say whether stored objects are not in the resource's own form."""
     if resource.custom is not None:
         return not resource.custom.verbatim
-    return resource.group == "events.k8s.io" or resource.api_version == autoscalers.V1
+    return resource.group == "events.k8s.io" or _is_old_autoscaler(resource)
+
+
+def _is_old_autoscaler(resource: ResourceInfo) -> bool:
+    return resource.group == "autoscaling" and resource.version == "v1"
 
 
 def storage_group(resource: ResourceInfo) -> str:
@@ -42,7 +46,7 @@ def to_stored(resource: ResourceInfo, obj: Json) -> Json:
         return objects.to_stored(resource.custom, obj)
     if not is_view(resource):
         return obj
-    if resource.api_version == autoscalers.V1:
+    if _is_old_autoscaler(resource):
         return autoscalers.to_v2(obj)
     stored = {_STORED_NAMES.get(name, name): value for name, value in obj.items()}
     return {**stored, "apiVersion": "v1"}
@@ -54,21 +58,19 @@ def from_stored(resource: ResourceInfo, obj: Json) -> Json:
         return obj
     if resource.custom is not None:
         return objects.from_stored(resource.custom, obj, resource.api_version)
-    if resource.api_version == autoscalers.V1:
+    if _is_old_autoscaler(resource):
         return autoscalers.to_v1(obj)
     view = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
     return {**view, "apiVersion": resource.api_version}
 
 
-def settled(
-    resource: ResourceInfo, new: Json, old: Json, record: Record
-) -> tuple[ResourceInfo, Json, Json]:
+def settled(resource: ResourceInfo, new: Json, old: Json, record: Record) -> tuple[ResourceInfo, Json, Json]:
     """Return an update of a record, `old` in the resource's own form, as it is to be judged.
 
     That is the resource's own form, but for autoscaling/v1, whose annotations carry parts of spec and
     status that a client may drop without meaning to.
     """
-    if resource.api_version != autoscalers.V1:
+    if not _is_old_autoscaler(resource):
         return resource, new, old
     stored = find("autoscaling", "v2", resource.plural)
     assert stored is not None

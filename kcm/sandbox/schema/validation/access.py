@@ -9,7 +9,7 @@ from __future__ import annotations
 from kcm.sandbox.schema.validation import names
 from kcm.sandbox.schema.validation.failures import FieldError, invalid, required
 from kcm.sandbox.schema.validation.metadata import check_selector
-from kcm.sandbox.schema.validation.parts import Errors, Json, items, part, text, values
+from kcm.sandbox.schema.validation.parts import Errors, Json, part, text, values
 
 _GROUP = "rbac.authorization.k8s.io"
 _SUBJECTS = ("ServiceAccount", "User", "Group")
@@ -25,7 +25,7 @@ def check_cluster_role(role: Json) -> Errors:
     yield from _check_rules(role, namespaced=False)
     if "aggregationRule" not in role:
         return
-    selectors = items(part(role, "aggregationRule"), "clusterRoleSelectors")
+    selectors = _all(part(role, "aggregationRule"), "clusterRoleSelectors")
     path = "aggregationRule.clusterRoleSelectors"
     if not selectors:
         yield required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")
@@ -58,8 +58,13 @@ def check_binding_update(new: Json, old: Json) -> Errors:
 _REFERENCE = (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name"))
 
 
+def _all(obj: Json, name: str) -> list[Json]:
+    """Return the objects in the list at `name`; null is an empty one, as the server decodes it."""
+    return [one if isinstance(one, dict) else {} for one in values(obj, name)]
+
+
 def _check_rules(role: Json, *, namespaced: bool) -> Errors:
-    for index, rule in enumerate(items(role, "rules")):
+    for index, rule in enumerate(_all(role, "rules")):
         path = f"rules[{index}]"
         urls = values(rule, "nonResourceURLs")
         if not values(rule, "verbs"):
@@ -89,7 +94,7 @@ def _check_binding(binding: Json, kinds: tuple[str, ...], *, namespaced: bool) -
         yield required("roleRef.name")
     for problem in names.path_segment(name):
         yield invalid("roleRef.name", name, problem)
-    for index, subject in enumerate(items(binding, "subjects")):
+    for index, subject in enumerate(_all(binding, "subjects")):
         yield from _check_subject(subject, f"subjects[{index}]", namespaced=namespaced)
 
 
