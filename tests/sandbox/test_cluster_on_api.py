@@ -430,8 +430,9 @@ def test_pods_of_a_higher_priority_are_placed_first():
         async with world(nodes=1, shape=NodeShape(pods=1)) as there:
             node = "/api/v1/nodes/sandbox-node-1"
             await there.user.patch(node, {"spec": {"unschedulable": True}}, MERGE)
-            for name, priority in (("low", 0), ("high", 100), ("middle", 10)):
-                await there.create_pod(name, priority=priority)
+            await there.create_pod("low")
+            await there.create_pod("high", priorityClassName="system-node-critical")
+            await there.create_pod("middle", priorityClassName="system-cluster-critical")
             await there.clock.sleep(2)
             await there.user.patch(node, {"spec": {"unschedulable": None}}, MERGE)
             await there.clock.sleep(5)
