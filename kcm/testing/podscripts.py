@@ -21,7 +21,17 @@ from kcm.sandbox.cluster.behaviour import PREFIX
 from kcm.serving.http import Handler, Request
 
 NAMES = frozenset(
-    ("start-delay", "ready-delay", "stop-delay", "run-for", "exit-code", "fault", "fault-after")
+    (
+        "start-delay",
+        "ready-delay",
+        "stop-delay",
+        "run-for",
+        "exit-code",
+        "fault",
+        "fault-after",
+        "usage-cpu",
+        "usage-memory",
+    )
 )
 _HEADERS = {"content-type": "application/merge-patch+json", "user-agent": "kcm-testing/script"}
 
