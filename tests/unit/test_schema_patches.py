@@ -74,7 +74,6 @@ def test_a_json_patch(doc: Any, ops: Any, result: Any) -> None:
 
 REFUSED = [
     pytest.param({"a": 1}, {"op": "add"}, 400, id="not a list"),
-    pytest.param({"a": 1}, [{"op": "add", "path": "/b"}], 400, id="without a value"),
     pytest.param({"a": 1}, [{"op": "jump", "path": "/b"}], 400, id="unknown operation"),
     pytest.param({"a": 1}, [{"op": "add", "path": "b", "value": 1}], 400, id="not a pointer"),
     pytest.param({"a": 1}, [{"op": "remove", "path": "/b"}], 422, id="removes what is not there"),

@@ -97,7 +97,7 @@ CREATES = [
     (
         "Pod",
         {"metadata": {"ownerReferences": [{**OWNER, "uid": ""}]}},
-        'metadata.ownerReferences.uid: Invalid value: "": uid must not be empty',
+        'metadata.ownerReferences.uid: Invalid value: "": must not be empty',
     ),
     (
         "Pod",

@@ -14,6 +14,8 @@ from kcm.sandbox.api.grants import Grants
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
+# The classes that every cluster has.
+_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 UNDELETABLE = frozenset(("default", "kube-system", "kube-public"))
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOLERATIONS = tuple(
@@ -87,10 +89,24 @@ class Admission:
             raise forbidden(resource, metadata["name"], why)
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         _add_tolerations(spec)
-        spec.setdefault("priority", 0)
+        _set_priority(resource, metadata["name"], spec)
         spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
         if spec.get("automountServiceAccountToken", True):
             _mount_token(spec, metadata["uid"])
+
+
+def _set_priority(resource: ResourceInfo, name: str, spec: Json) -> None:
+    """Set the number of the pod's class; 403 when that is absent.
+
+    Classes cannot be made here, so a pod may say a number itself, which a real server forbids.
+    """
+    wanted = spec.get("priorityClassName")
+    if not wanted:
+        spec.setdefault("priority", 0)
+    elif wanted in _PRIORITIES:
+        spec["priority"] = _PRIORITIES[wanted]
+    else:
+        raise forbidden(resource, name, f"no PriorityClass with name {wanted} was found")
 
 
 def _add_tolerations(spec: Json) -> None:

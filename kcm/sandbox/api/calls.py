@@ -12,7 +12,15 @@ from typing import Any
 
 from kcm.base.errors import KcmError
 from kcm.sandbox.access.users import ADMIN, User
-from kcm.sandbox.api.errors import Json, bad_request, cause, go_quote, invalid_option, unparsable_number
+from kcm.sandbox.api.errors import (
+    SCHEME,
+    Json,
+    bad_request,
+    cause,
+    go_quote,
+    invalid_option,
+    unparsable_number,
+)
 from kcm.sandbox.api.history import Cause
 from kcm.sandbox.api.routing import Route
 from kcm.sandbox.schema.resources import ResourceInfo
@@ -164,6 +172,7 @@ class DeleteOptions:
     resource_version: str = ""
     grace_seconds: int | None = None
     propagation: str = ""
+    cascades: bool = False
 
 
 def read_delete_options(call: Call, body: Any) -> DeleteOptions:
@@ -174,6 +183,9 @@ def read_delete_options(call: Call, body: Any) -> DeleteOptions:
     given = _query_options(call) if body is None else body
     if not isinstance(given, dict):
         raise bad_request("the body of a DELETE must be DeleteOptions")
+    kind, version = given.get("kind") or "DeleteOptions", given.get("apiVersion") or "v1"
+    if kind != "DeleteOptions":
+        raise bad_request(f'no kind "{kind}" is registered for version "{version}" in scheme {SCHEME}')
     if problems := type_errors("DeleteOptions", given):
         raise bad_request(problems[0])
     preconditions = given.get("preconditions") or {}
@@ -199,6 +211,7 @@ def read_delete_options(call: Call, body: Any) -> DeleteOptions:
         # A negative grace means the shortest one that still is one.
         grace_seconds=None if grace is None else int(grace) if grace >= 0 else 1,
         propagation=propagation or "",
+        cascades=orphan is False,
     )
 
 

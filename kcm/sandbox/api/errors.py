@@ -16,6 +16,8 @@ from kcm.sandbox.schema.resources import ResourceInfo
 
 Json = dict[str, Any]
 
+# Where the server's own list of kinds was made: part of its messages.
+SCHEME = '"pkg/api/legacyscheme/scheme.go:30"'
 _LONGEST_SHOWN = 1024
 
 

@@ -12,7 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from kcm.base.rng import Rng
-from kcm.sandbox.api.errors import ApiFailure, Json, Undecodable, bad_request, cause, forbidden, invalid
+from kcm.sandbox.api.errors import (
+    SCHEME,
+    ApiFailure,
+    Json,
+    Undecodable,
+    bad_request,
+    cause,
+    forbidden,
+    invalid,
+)
 from kcm.sandbox.api.records import encode
 from kcm.sandbox.schema.custom.definition import first_status, note_stored_version
 from kcm.sandbox.schema.resources import ResourceInfo, find_kind
@@ -77,8 +86,6 @@ _EMPTY_STATUS: Mapping[str, Mapping[str, Any]] = {
 _SYSTEM = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 # A kind that counts no generations keeps the one that its creator made up.
 _WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
-# Where the server's own list of kinds was made: part of its messages.
-_SCHEME = '"pkg/api/legacyscheme/scheme.go:30"'
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
 
@@ -129,7 +136,7 @@ def _check_custom_head(resource: ResourceInfo, obj: Json) -> None:
 def _another_kind(resource: ResourceInfo, kind: str, version: str) -> Undecodable:
     short = version.rpartition("/")[2]
     if find_kind(version, kind) is None:
-        problem = f'no kind "{kind}" is registered for version "{version}" in scheme {_SCHEME}'
+        problem = f'no kind "{kind}" is registered for version "{version}" in scheme {SCHEME}'
     else:
         package = resource.group.partition(".")[0] or "core"
         problem = f"converting ({short}.{kind}) to ({package}.{resource.kind}): unknown conversion"
@@ -153,11 +160,7 @@ def check_namespace(resource: ResourceInfo, obj: Json, namespace: str) -> None:
     """Fill in the namespace of the URL; 400 when the body names another."""
     metadata = obj["metadata"]
     if not resource.namespaced:
-        if metadata.pop("namespace", ""):
-            raise bad_request(
-                f"the namespace of the provided object does not match the namespace sent on the request: "
-                f"{resource.kind} is cluster-scoped"
-            )
+        metadata.pop("namespace", None)
         return
     if (metadata.get("namespace") or namespace) != namespace:
         raise bad_request(

@@ -179,9 +179,12 @@ class Verbs:
 
     def _delete(self, call: Call, request: Request) -> Response:
         body = read_body(request.body, request.headers.get("content-type", "")) if request.body else None
-        record, gone = self._deleter.delete(call, read_delete_options(call, body))
+        options = read_delete_options(call, body)
+        record, gone = self._deleter.delete(call, options)
         shown = answer(call, record, gone)
-        return self._reply(call, request, shown if isinstance(shown, bytes) else encode(shown), 200)
+        # Only who says in the old words that dependents go too is told that it takes time.
+        status = 202 if not gone and options.cascades else 200
+        return self._reply(call, request, shown if isinstance(shown, bytes) else encode(shown), status)
 
     async def _delete_collection(self, call: Call, request: Request) -> Response:
         body = read_body(request.body, request.headers.get("content-type", "")) if request.body else None

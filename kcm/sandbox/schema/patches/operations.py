@@ -38,7 +38,8 @@ def _apply(doc: Any, op: dict[str, Any]) -> Any:
         case "add":
             return _add(doc, path, _value(op))
         case "replace":
-            _get(doc, path, "replace")
+            # Of an object, the server replaces also what is not there.
+            _get(doc, path, "replace", missing=None)
             return _set(doc, path, _value(op)) if path else _value(op)
         case "remove":
             return _remove(doc, path)
@@ -68,9 +69,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _value(op: dict[str, Any]) -> Any:
-    if "value" not in op:
-        raise PatchError(400, f"JSON patch operation {op.get('op')!r} needs a value")
-    return fresh(op["value"])
+    # Without a value it is null.
+    return fresh(op.get("value"))
 
 
 def _pointer(op: dict[str, Any], member: str) -> list[str]:

@@ -69,9 +69,9 @@ def _check_owners(owners: list[Json]) -> Errors:
     path = "metadata.ownerReferences"
     controller: Json | None = None
     for owner in owners:
-        for name, called in (("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")):
+        for name, called in (("apiVersion", "version "), ("kind", ""), ("name", ""), ("uid", "")):
             if not text(owner, name):
-                yield invalid(f"{path}.{name}", "", f"{called} must not be empty")
+                yield invalid(f"{path}.{name}", "", f"{called}must not be empty")
         if (text(owner, "apiVersion"), text(owner, "kind")) == ("v1", "Event"):
             yield invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")
         if owner.get("controller") is not True:
@@ -92,7 +92,7 @@ def _check_finalizers(finalizers: list[object]) -> Errors:
         if not isinstance(finalizer, str):
             continue
         for problem in names.qualified(finalizer):
-            yield invalid(f"{path}[{index}]", finalizer, problem)
+            yield invalid(path, finalizer, problem)
         if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
             yield invalid(f"{path}[{index}]", finalizer, detail)
