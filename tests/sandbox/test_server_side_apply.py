@@ -111,7 +111,7 @@ async def _outcome(send: Send, step: Json, space: str) -> Json:
     query = {"fieldManager": step["as"]} if "as" in step else {}
     query |= {"force": "true"} if step.get("force") else {}
     query |= {"dryRun": "All"} if step.get("dry") else {}
-    body = step.get("body")
+    body: Any = step.get("body")
     match verb:
         case "delete":
             status, _ = await send("DELETE", target.path, {}, "", None)
