@@ -52,6 +52,9 @@ def test_top_shows_what_pods_containers_and_nodes_use(fast):
     assert int(first["CPU(cores)"].removesuffix("m")) >= 300
     assert second["CPU(cores)"] in ("0m", "1m")
     assert "web" in fast("top", "pods", "--sort-by=cpu", "-A").split("\n")[1]
+    (shown,) = rows(fast("get", "podmetrics", "-l", "app=web"))
+    assert (shown["NAME"], shown["CPU"], shown["MEMORY"]) == ("web", "300m", "128Mi")
+    assert len(rows(fast("get", "nodes.metrics.k8s.io"))) == 2
 
 
 def test_top_of_a_pod_that_is_not_measured_says_so(fast):

@@ -21,8 +21,10 @@ from kcm.sandbox.api.metrics.facts import Facts, PodFact
 from kcm.sandbox.api.metrics.loads import LoadMeter
 from kcm.sandbox.api.metrics.resource import ResourceMetrics
 from kcm.sandbox.api.metrics.scrapes import Scrapes
+from kcm.sandbox.api.metrics.table import usage_table
 from kcm.sandbox.api.negotiation import parse_accept
 from kcm.sandbox.api.records import encode
+from kcm.sandbox.api.rendering import TABLE
 from kcm.sandbox.api.store import Store
 from kcm.sandbox.schema.resources import ResourceInfo
 from kcm.serving.http import Request, Response
@@ -54,7 +56,8 @@ class MetricsApi:
         """Answer a call; ApiFailure when it is refused."""
         if call.verb not in call.resource.verbs:
             raise method_not_allowed()
-        parse_accept(request.headers.get("accept", ""))
+        shapes = (TABLE,) if call.resource.group == routes.RESOURCE else ()
+        wanted = parse_accept(request.headers.get("accept", ""), shapes)
         match call.resource.group:
             case routes.RESOURCE:
                 document = await self._resource.answer(call)
@@ -62,7 +65,7 @@ class MetricsApi:
                 document = self._custom.answer(call)
             case _:
                 document = self._external.answer(call)
-        return Response(200, encode(document))
+        return Response(200, encode(usage_table(document) if wanted.shape else document))
 
     def administer(self, request: Request) -> Response | None:
         """Answer a request on the admin path; None when it is on another."""
