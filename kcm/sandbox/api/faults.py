@@ -39,7 +39,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Text = Annotated[str, msgspec.Meta(max_length=_LONGEST)]
 
 
-class _Effect(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True):
+class _Effect(msgspec.Struct, frozen=True, tag_field="type", forbid_unknown_fields=True, omit_defaults=True):
     """What befalls a request."""
 
 
