@@ -28,14 +28,12 @@ def _prune(value: Any, schema: Schema | None, path: str, found: list[str]) -> No
     if isinstance(value, dict):
         _prune_object(value, schema, path, found, is_resource=schema is not None and schema.embedded)
     elif isinstance(value, list):
-        items = schema.items if schema is not None else None
-        preserving = schema is not None and schema.preserve
+        # Without a schema of items this is no list to the schema, and will be refused.
+        if schema is None or schema.items is None:
+            return
         for index, element in enumerate(value):
-            if not isinstance(element, dict | list):
-                continue
-            if preserving and items is None:
-                continue
-            _prune(element, items, f"{path}[{index}]", found)
+            if isinstance(element, dict | list):
+                _prune(element, schema.items, f"{path}[{index}]", found)
 
 
 def _prune_object(

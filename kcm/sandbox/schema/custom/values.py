@@ -17,6 +17,8 @@ from kcm.sandbox.schema.custom.formats import has_format, is_checked
 from kcm.sandbox.schema.custom.structural import UNSET, Bounds, Schema
 from kcm.sandbox.schema.validation.failures import FieldError, invalid, required, too_long
 
+# A list of a hundred thousand wrong items is refused without telling of each.
+MOST_ERRORS = 1_000
 _BITS = {"int32": 31, "int64": 63}
 
 
@@ -24,12 +26,12 @@ _BITS = {"int32": 31, "int64": 63}
 class _Result:
     """What one schema says about one value. `matches` counts what held: the best branch has most."""
 
-    errors: list[FieldError] = field(default_factory=list)
+    errors: dict[FieldError, None] = field(default_factory=dict)
     matches: int = 0
 
     def add(self, error: FieldError) -> None:
-        if error not in self.errors:
-            self.errors.append(error)
+        if len(self.errors) < MOST_ERRORS:
+            self.errors[error] = None
 
     def merge(self, other: _Result) -> None:
         for error in other.errors:
@@ -38,8 +40,11 @@ class _Result:
 
 
 def validate(value: Any, schema: Schema, base: str = "", old: Any = UNSET) -> list[FieldError]:
-    """Return what is wrong with a value. `base` is where it is; messages name paths below it."""
-    return _Walk(base).judge(value, schema, "", old).errors
+    """Return what is wrong with a value, at most `MOST_ERRORS` things.
+
+    `base` is where the value is; messages name paths below it.
+    """
+    return list(_Walk(base).judge(value, schema, "", old).errors)
 
 
 class _Walk:
@@ -188,6 +193,8 @@ class _Walk:
         if schema.items is not None:
             earlier = _earlier_items(schema, old)
             for index, element in enumerate(value):
+                if len(result.errors) >= MOST_ERRORS:
+                    break
                 before = earlier.get(_key(element, schema.map_keys), UNSET) if earlier else UNSET
                 result.merge(self.judge(element, schema.items, f"{path}[{index}]", before))
         if bounds.min_items is not None and len(value) < bounds.min_items:
@@ -204,6 +211,8 @@ class _Walk:
         if bounds.max_properties is not None and len(value) > bounds.max_properties:
             result.add(_too_many(self._field(path), len(value), bounds.max_properties))
         for key, element in value.items():
+            if len(result.errors) >= MOST_ERRORS:
+                break
             inner = schema.properties.get(key)
             if inner is None:
                 inner = schema.additional if isinstance(schema.additional, Schema) else None
