@@ -72,6 +72,7 @@ class Engine:
             self._rng,
             collect_garbage=settings.collect_garbage,
             empty_namespaces=settings.empty_namespaces,
+            speed=settings.speed,
         )
         self._stop = asyncio.Event()
         self._ready: Future[None] = Future()
