@@ -1,9 +1,10 @@
 """The API server: one request in, one response out.
 
-`ApiServer` wires store, rules and watches behind `handle`, and owns all of them. Works the same
-called directly (tests in virtual time) and behind `kcm.serving.http.HttpServer`. Guarantees:
+`ApiServer` wires store, rules and watches behind two doors, and owns all of them: `handle` trusts
+its callers, `handle_secured` asks who they are and what the stored roles let them do. Both work the
+same called directly (tests in virtual time) and behind `kcm.serving.http.HttpServer`. Guarantees:
 whatever goes wrong is answered with a Status; a request is either done completely or not at
-all. Keeps everything in memory, authenticates nobody. `run` carries the built-in controllers
+all. `run` carries the built-in controllers
 and ends only when cancelled; without it nothing is collected and no namespace ends.
 """
 
