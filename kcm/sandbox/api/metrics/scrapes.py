@@ -16,6 +16,7 @@ from kcm.base.timestamps import format_time
 
 RESOLUTION = 15.0
 _SHORTEST = 0.25
+_SLOWEST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Scrapes:
     def __init__(self, clock: Clock, speed: float = 1.0) -> None:
         self._clock = clock
         self._begun = clock.monotonic()
-        self.window = max(_SHORTEST, RESOLUTION / speed)
+        # Speeds that make no sense are refused by the cluster, which may be made after this.
+        self.window = max(_SHORTEST, RESOLUTION / max(_SLOWEST, speed))
 
     def last(self) -> Scrape:
         """Return the latest scrape."""
