@@ -4,7 +4,7 @@
 that the object has from then on. Guarantees: an entry per manager, operation, version and
 subresource; what a write changes nothing of keeps its entries, times included; what admission adds
 to a new object has no owner, as on the real server. Pods of one template by one manager share one
-set, worked out once. Binding and eviction own nothing, and neither do the sandbox's own components
+set, worked out once, and so do events of one form. Binding and eviction own nothing, and neither do the sandbox's own components
 (simulated kubelets, scheduler), unlike real ones: the addresses of each pod would make its set one
 of its own, at twice the cost of a status write. What they change is still taken from its owners.
 Owns the memory of such sets.
@@ -55,6 +55,8 @@ _UNTRACKED = frozenset(("binding", "eviction"))
 # The User-Agent of the sandbox's own components ends so.
 SIMULATED = "/sandbox"
 _MOST_SHAPES = 4096
+# apiVersion, kind, metadata, spec, status: a pod with more is no ordinary one.
+_POD_PARTS = 5
 _MOST_MANAGER = 128
 
 Shape = tuple[object, ...]
@@ -76,7 +78,7 @@ class Ownership:
         present = _read(given, NOBODY)
         if call.agent.endswith(SIMULATED):
             return present
-        shape = _shape_of(call, obj, spec_key) if spec_key is not None and not present else None
+        shape = None if present else _shape_of(call, obj, spec_key)
         if shape is None:
             return track_update(present, {}, obj, self._writing(call))
         time = self._time()
@@ -85,7 +87,7 @@ class Ownership:
             known = track_update(NOBODY, {}, obj, self._writing(call))
             if len(self._shapes) >= _MOST_SHAPES:
                 del self._shapes[next(iter(self._shapes))]
-        elif known.entries[0].time != time:
+        elif known and known.entries[0].time != time:
             known = managed((known.entries[0]._replace(time=time),))
         self._shapes[shape] = known
         return known
@@ -201,13 +203,20 @@ def _replicas_path(resource: ResourceInfo) -> Path:
     return tuple(field_element(name) for name in resource.custom.scale.spec.strip(".").split("."))
 
 
-def _shape_of(call: Call, obj: Json, spec_key: object) -> Shape | None:
-    """Return what the entry of a new pod depends on beside the time; None for other kinds."""
-    if call.resource.nature != "Pod" or len(obj) > 5:
+def _shape_of(call: Call, obj: Json, spec_key: object | None) -> Shape | None:
+    """Return what the entry of a new object depends on beside the time.
+
+    None where it is not worth knowing: only pods and events come by the thousand.
+    """
+    rest: object = spec_key
+    if call.resource.nature == "Event":
+        rest = tuple([_outline(name, value) for name, value in obj.items() if name != "metadata"])
+    elif call.resource.nature != "Pod" or spec_key is None or len(obj) > _POD_PARTS:
         return None
     metadata = obj["metadata"]
     return (
-        spec_key,
+        rest,
+        call.resource.api_version,
         manager_of(call),
         tuple(metadata),
         tuple(metadata.get("labels") or ()),
@@ -215,6 +224,13 @@ def _shape_of(call: Call, obj: Json, spec_key: object) -> Shape | None:
         tuple([owner.get("uid") for owner in metadata.get("ownerReferences") or ()]),
         tuple(metadata.get("finalizers") or ()),
     )
+
+
+def _outline(name: str, value: Any) -> Shape:
+    """Return what decides which fields an event's part has: names, and which of them say something."""
+    if isinstance(value, dict):
+        return (name, *[(inside, bool(value[inside])) for inside in value])
+    return (name, bool(value))
 
 
 def _concerns_no_status(call: Call, present: Managed) -> bool:

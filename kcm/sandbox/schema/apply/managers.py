@@ -120,7 +120,7 @@ class Managed:
     @property
     def encoded(self) -> bytes:
         """Return the entries as the API shows them."""
-        return b"[%b]" % b",".join([entry.encode() for entry in self.entries])
+        return _encoded(self)
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -137,6 +137,12 @@ class Managed:
         """Return the entries as a JSON value that the caller may change."""
         entries: list[Any] = _decode(self.encoded)
         return entries
+
+
+@lru_cache(maxsize=64)
+def _encoded(entries: Managed) -> bytes:
+    # A list of pods of one template asks for the same again and again.
+    return b"[%b]" % b",".join([entry.encode() for entry in entries.entries])
 
 
 _lists: WeakValueDictionary[tuple[Entry, ...], Managed] = WeakValueDictionary()
