@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import json
 from typing import Any
 
 import pytest
+
+from kcm.base.clock import SystemClock
+from kcm.base.rng import SeededRng
+from kcm.sandbox.api import ApiServer
+from kcm.sandbox.api.durable import Durability
+from kcm.serving.http import Request
 
 STRATEGIC = "application/strategic-merge-patch+json"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -525,3 +533,30 @@ def test_a_version_in_which_objects_may_be_stored_stays(play):
         assert changed["status"]["storedVersions"] == ["v1", "v2"]
 
     play(scenario)
+
+
+def test_custom_resources_outlive_their_server(tmp_path):
+    async def ask(server: ApiServer, method: str, path: str, body: Any = None) -> Any:
+        sent = b"" if body is None else json.dumps(body).encode()
+        answer = await server.handle(Request(method, path, (), {}, sent))
+        assert isinstance(answer.body, bytes)
+        return json.loads(answer.body)
+
+    async def life(second: bool) -> Any:
+        clock = SystemClock()
+        durability = Durability(tmp_path, clock)
+        server = ApiServer(clock, SeededRng(int(second)), durability=durability)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(server.run())
+            if not second:
+                await ask(server, "POST", CRDS, definition())
+                while "items" not in await ask(server, "GET", WIDGETS):
+                    await asyncio.sleep(0)
+                await ask(server, "POST", WIDGETS, widget())
+            found = await ask(server, "GET", f"{WIDGETS}/w")
+            await durability.flushed()
+            running.cancel()
+        await durability.close()
+        return found
+
+    assert asyncio.run(life(second=False)) == asyncio.run(life(second=True))
