@@ -550,8 +550,12 @@ def test_custom_resources_outlive_their_server(tmp_path):
             running = tasks.create_task(server.run())
             if not second:
                 await ask(server, "POST", CRDS, definition())
-                while "items" not in await ask(server, "GET", WIDGETS):
-                    await asyncio.sleep(0)
+                watch = await server.handle(Request("GET", CRDS, (("watch", "true"),), {}, b""))
+                assert not isinstance(watch.body, bytes)
+                async for chunk in watch.body:
+                    if b"InitialNamesAccepted" in chunk:
+                        break
+                await watch.body.aclose()
                 await ask(server, "POST", WIDGETS, widget())
             found = await ask(server, "GET", f"{WIDGETS}/w")
             await durability.flushed()
