@@ -137,7 +137,9 @@ def check_types(resource: ResourceInfo, obj: Json) -> None:
     """Raise 400 for values that the resource's fields cannot hold; see `check_fields` for custom ones."""
     if resource.custom is not None:
         return
-    if problems := type_errors(resource.nature, obj):
+    # Metadata was judged before anything else was done with the object.
+    parts = {name: value for name, value in obj.items() if name != "metadata"}
+    if problems := type_errors(resource.nature, parts):
         raise Undecodable(resource, resource.kind, resource.version, problems[0])
     if resource.nature == DEFINITION:
         for _, schema in definition_schemas(obj):

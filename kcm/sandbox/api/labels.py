@@ -84,7 +84,11 @@ class _Parser:
         if key == "" or key in _SPECIAL:
             raise BadSelector(f"found '{key}', expected: identifier")
         if problems := qualified(key):
-            raise BadSelector(f"<nil>: Invalid value: {go_quote(key)}: {'; '.join(problems)}")
+            raise BadSelector(
+                f"<nil>: Invalid value: {go_quote(key)}: {'; '.join(problems)}".replace(
+                    ": a qualified name must", ": a valid label key must"
+                )
+            )
         if self._peek() in ("", ",") or absent:
             return Requirement(key, "absent" if absent else "exists")
         word = self._next()

@@ -97,6 +97,7 @@ _FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
         "spec.serviceAccountName",
         "spec.hostNetwork",
         "status.podIP",
+        "status.podIPs",
         "status.nominatedNodeName",
     ),
     ("", "nodes"): ("spec.unschedulable",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -114,12 +115,27 @@ def _text_problem(name: str, value: Any) -> str | None:
         elif name == "bytes":
             base64.b64decode(value, validate=True)
         elif value:
+            if name == "microTime" and not _MICROSECONDS.search(value):
+                raise ValueError("a time without six digits of a second")
             _read_time(value)
     except binascii.Error:
         return "illegal base64 data"
     except (ValueError, OverflowError) as problem:
-        return str(problem) if name == "quantity" else f'parsing time "{value[:64]}": cannot parse'
+        return str(problem) if name == "quantity" else _unreadable_time(name, value)
     return None
+
+
+_MICROSECONDS = re.compile(r"\.[0-9]{6}(Z|[+-][0-9]{2}:[0-9]{2})$")
+_SECONDS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
+_LAYOUTS = {"time": "2006-01-02T15:04:05Z07:00", "microTime": "2006-01-02T15:04:05.000000Z07:00"}
+
+
+def _unreadable_time(name: str, value: str) -> str:
+    """Return what the decoder says of a time that is not in its layout."""
+    found = _SECONDS.match(value)
+    left, wanted = (value[found.end() :], ".000000") if found else (value, "2006")
+    shown = f'"{value[:64]}" as "{_LAYOUTS[name]}"'
+    return f'parsing time {shown}: cannot parse "{left[:64]}" as "{wanted}"'
 
 
 @lru_cache(maxsize=1024)
