@@ -314,3 +314,12 @@ def test_a_late_answer_is_late():
         assert bench.clock.monotonic() - began == pytest.approx(2.5)
 
     in_time(scenario)
+
+
+def test_who_may_not_use_the_paths_is_refused():
+    async def scenario(bench):
+        answer = await bench.api.handle_secured(Request("GET", "/sandbox/faults"))
+        assert answer.status == 403
+        assert json.loads(answer.body)["message"].endswith('cannot get path "/sandbox/faults"')
+
+    in_time(scenario)
