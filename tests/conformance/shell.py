@@ -91,6 +91,12 @@ class Lines:
                     return line
             self._more(words, end)
 
+    def ready(self, patience):
+        """Whether something more has come within this time."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            return bool(selector.select(patience))
+
     def end(self, patience=PATIENCE):
         """Read to the end; return the exit code."""
         return self.process.wait(timeout=patience)

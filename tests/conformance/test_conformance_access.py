@@ -1,7 +1,7 @@
 """reference: apiserver 1 (auth), 2 (RBAC kinds), 4 (401, 403) and issue: who asks, and what he may."""
 
 import pytest
-from conftest import found_in
+from capabilities import found_in
 from paths import everywhere
 from target import from_kubeconfig
 

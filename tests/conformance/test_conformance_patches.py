@@ -41,6 +41,7 @@ DONE = {
     "add-replaces": ([op("add", "/data/a", value="3")], "data", {**DATA, "a": "3"}),
     "remove": ([op("remove", "/data/a")], "data", {"b": "2"}),
     "replace": ([op("replace", "/data/a", value="9")], "data", {**DATA, "a": "9"}),
+    "replace-of-a-missing-key-adds": ([op("replace", "/data/c", value="9")], "data", {**DATA, "c": "9"}),
     "move": ([op("move", "/data/z", **{"from": "/data/a"})], "data", {"b": "2", "z": "1"}),
     "copy": ([op("copy", "/data/z", **{"from": "/data/a"})], "data", {**DATA, "z": "1"}),
     "test-then-add": (

@@ -298,6 +298,12 @@ def test_a_leases_times_have_microseconds(made, given):
     assert made("leases", lease(renewTime=given))[1].json["spec"]["renewTime"] == RFC_MICRO
 
 
+def test_a_leases_time_with_another_fraction_is_refused(target, paths, name):
+    """reference: apiserver 2, Lease: microseconds, all six digits"""
+    answer = target.post(paths.of("leases"), lease(name, renewTime="2026-01-01T00:00:00.1Z")).ok(400)
+    assert 'parsing time "2026-01-01T00:00:00.1Z"' in answer.message
+
+
 def test_a_time_is_a_time(target, paths, name):
     """reference: apiserver 4, 400: a time that cannot be read"""
     target.post(paths.of("leases"), lease(name, renewTime="yesterday")).ok(400)
@@ -350,6 +356,13 @@ def test_a_pod_of_an_unknown_account_is_refused(target, paths, name):
     answer = target.post(paths.of("pods"), body).ok(403)
     assert f'pods "{name}" is forbidden: error looking up service account' in answer.message
     assert 'serviceaccount "missing" not found' in answer.message
+
+
+def test_a_pod_of_an_unknown_priority_is_refused(target, paths, name):
+    """reference: apiserver 2, Admission: priority classes"""
+    body = {**pod(priorityClassName="missing"), "metadata": {"name": name}}
+    answer = target.post(paths.of("pods"), body).ok(403)
+    assert answer.message == (f'pods "{name}" is forbidden: no PriorityClass with name missing was found')
 
 
 @pytest.mark.parametrize("resource", ["serviceaccounts/default", "configmaps/kube-root-ca.crt"])
