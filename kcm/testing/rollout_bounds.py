@@ -43,9 +43,10 @@ class _Set:
     def min_ready(self) -> timedelta:
         return timedelta(seconds=self.present["spec"].get("minReadySeconds", 0))
 
-    def promised(self, size: int, at: datetime) -> int:
-        """Return how many available pods it would keep at a size, by what it said lately at best."""
-        return min(max(self.said.values(at)), size)
+    def promised(self, size: int, at: datetime, *, at_best: bool) -> int:
+        """Return how many available pods it would keep at a size, by what it says, or said lately."""
+        said = self.said.values(at)
+        return min(max(said) if at_best else said[-1], size)
 
 
 class RolloutBounds:
@@ -113,10 +114,15 @@ class RolloutBounds:
         if one.size >= before:
             return
         one.shrunk_at, one.shrunk_least = at, self._least(at)
-        left = sum(each.promised(each.size, at) for each in self._sets.values())
-        lost = one.promised(before, at) - one.promised(one.size, at)
-        if lost > 0 and left < one.shrunk_least:
+        views = [self._loss(one, before, at, at_best=at_best) for at_best in (False, True)]
+        if all(lost > 0 and left < one.shrunk_least for lost, left in views):
+            lost, left = views[0]
             self._break(mutation, f"{left + lost} available became {left}, {one.shrunk_least} have to stay")
+
+    def _loss(self, one: _Set, before: int, at: datetime, *, at_best: bool) -> tuple[int, int]:
+        """Return how many available pods a shrinking write takes, and how many are left of all."""
+        lost = one.promised(before, at, at_best=at_best) - one.promised(one.size, at, at_best=at_best)
+        return lost, sum(each.promised(each.size, at, at_best=at_best) for each in self._sets.values())
 
     def _see_pod(self, mutation: Mutation) -> None:
         present = mutation.after or mutation.before
