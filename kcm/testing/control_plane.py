@@ -244,6 +244,10 @@ class ControlPlane:
         finally:
             self._engine.call(_do(lambda: self._engine.api.faults.remove(rule)))
 
+    def met(self, fault: faults.Fault) -> int:
+        """Return how many requests a fault that is in force has matched: was my code there at all?"""
+        return self._engine.call(_do(lambda: self._engine.api.faults.met(fault)))
+
     def compact(self) -> None:
         """Forget all history: watches and continue tokens from before get 410."""
         self._engine.call(_do(self._engine.api.store.compact))

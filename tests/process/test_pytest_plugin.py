@@ -133,9 +133,10 @@ def test_an_answer_can_be_lost_behind_the_write(control_plane):
     body = json.dumps({"metadata": {"name": "ghost"}}).encode()
     url = f"{control_plane.url}/api/v1/namespaces/default/configmaps"
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    lost = control_plane.fault(DropAfter(), verb="create", resource="configmaps", times=1)
-    with lost, pytest.raises((urllib.error.URLError, ConnectionError)):
-        urllib.request.urlopen(request, timeout=10)
+    with control_plane.fault(DropAfter(), verb="create", resource="configmaps", times=1) as lost:
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            urllib.request.urlopen(request, timeout=10)
+        assert control_plane.met(lost) == 1
     assert control_plane.get("ConfigMap", "ghost")
 
 

@@ -317,3 +317,35 @@ def start_to_fail(directory):
         timeout=20,
         check=False,
     )
+
+
+def test_a_disk_that_is_full_from_the_start_is_said_in_one_line(tmp_path):
+    def no_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    with pytest.raises(AssertionError) as told:
+        Server(tmp_path, preexec=no_room)
+    code, said = told.value.args[0]
+    assert code in (1, 2)
+    assert str(tmp_path) in said
+    assert said.count("\n") == 1
+    with Server(tmp_path) as server:
+        assert state_of(server)[0] == {}
+
+
+def test_the_command_line_says_what_is_kept_and_who_has_it(tmp_path):
+    data, where = tmp_path / "data", str(tmp_path / "kubeconfig")
+    command = [sys.executable, "-m", "kcm", "sandbox", "--no-manager", "--kubeconfig-out", where]
+    command += ["--data-dir", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            process.stdout.readline()
+            assert f"everything is kept in {data}" in process.stdout.readline()
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        finally:
+            process.kill()
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"kcm: --data-dir: {data}: another sandbox (process {process.pid}) is using"
+    )
+    assert done.stderr.count("\n") == 1
