@@ -119,6 +119,20 @@ def test_objects_are_edited_patched_scaled_and_deleted(kubectl, group):
     assert "not found" in kubectl("get", resource, "w", fails=True)
 
 
+def test_a_changed_definition_is_applied_over_the_old_one(kubectl, group):
+    kubectl.apply(widget(group, color="red"))
+    changed = definition(group)
+    schema = changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    properties = schema["properties"]["spec"]["properties"]
+    del properties["color"]
+    properties["fresh"] = {"type": "string", "default": "yes"}
+    assert kubectl.apply(changed).endswith("configured\n")
+    versions = kubectl.json("get", "crd", f"widgets.{group}")["spec"]["versions"]
+    stored = versions[0]["schema"]["openAPIV3Schema"]
+    assert set(stored["properties"]["spec"]["properties"]) == {"size", "ports", "fresh"}
+    assert kubectl.json("get", f"widgets.{group}", "w")["spec"] == {"size": 2, "fresh": "yes"}
+
+
 def test_a_strategic_patch_is_refused_and_an_unknown_field_is_named(kubectl, group):
     kubectl.apply(widget(group))
     patch = json.dumps({"spec": {"color": "red"}})
