@@ -4,10 +4,10 @@
 that the object has from then on. Guarantees: an entry per manager, operation, version and
 subresource; what a write changes nothing of keeps its entries, times included; what admission adds
 to a new object has no owner, as on the real server. Pods of one template by one manager share one
-set, worked out once, and so do events of one form. Binding and eviction own nothing, and neither do the sandbox's own components
-(simulated kubelets, scheduler), unlike real ones: the addresses of each pod would make its set one
-of its own, at twice the cost of a status write. What they change is still taken from its owners.
-Owns the memory of such sets.
+set, worked out once, and so do events of one form. Binding and eviction own nothing, and neither do
+the sandbox's own components (simulated kubelets, scheduler), unlike real ones: the addresses of each
+pod would make its set one of its own, at twice the cost of a status write. What they change is still
+taken from its owners. Owns the memory of such sets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.configurations import unfitting
 from kcm.sandbox.api.errors import ApiFailure, Json
 from kcm.sandbox.api.records import Record, encode
-from kcm.sandbox.api.views import from_stored
+from kcm.sandbox.api.views import from_stored, to_stored
 from kcm.sandbox.schema.apply import (
     NOBODY,
     ApplyConflict,
@@ -119,7 +119,13 @@ class Ownership:
         live = record.copy() if record is not None else {}
         present = record.managed if record is not None else NOBODY
         try:
-            return apply(present, from_stored(call.resource, live), config, self._writing(call), force=force)
+            return apply(
+                present,
+                from_stored(call.resource, live),
+                config,
+                self._writing(call, stored=False),
+                force=force,
+            )
         except ApplyConflict as conflict:
             raise _conflict(conflict.conflicts) from None
         except ConfigurationUnfit as unfit:
@@ -151,14 +157,14 @@ class Ownership:
             self._second = (second, format_time(now))
         return self._second[1]
 
-    def _writing(self, call: Call) -> Writing:
+    def _writing(self, call: Call, *, stored: bool = True) -> Writing:
         resource = call.resource
         return Writing(
             manager_of(call),
             resource.api_version,
             call.subresource,
             self._time(),
-            _versions(resource, call.subresource),
+            _versions(resource, call.subresource, stored=stored),
         )
 
 
@@ -260,20 +266,25 @@ _STATUS_RESETS: Mapping[str, Tree] = {
 
 
 @lru_cache(maxsize=256)
-def _versions(resource: ResourceInfo, subresource: str) -> Callable[[str], Version | None]:
-    """Return how to see objects of the resource in each version that entries may name."""
+def _versions(resource: ResourceInfo, subresource: str, *, stored: bool) -> Callable[[str], Version | None]:
+    """Return how to see objects of the resource in each version that entries may name.
+
+    `stored`: the objects are in their stored form, else in the resource's own.
+    """
 
     @cache
     def version(name: str) -> Version | None:
         info = _info(resource, name)
         if info is None:
             return None
+
+        def convert(obj: Json) -> Json:
+            if not obj or info.custom is not None or (info is resource and not stored):
+                return obj
+            return from_stored(info, obj if stored else to_stored(resource, obj))
+
         kind = custom(info.custom.source) if info.custom else builtin(info.nature, info.api_version)
-        return Version(
-            kind or Kind("map", item=FREE),
-            lambda obj: from_stored(info, obj) if obj else obj,
-            _reset(info, subresource),
-        )
+        return Version(kind or Kind("map", item=FREE), convert, _reset(info, subresource))
 
     return version
 

@@ -269,6 +269,10 @@ def _conflicts(others: Managed, changes: _Changes) -> list[Conflict]:
 def _pruned(merged: Json, last: Entry, entries: dict[Identity, Entry], writing: Writing) -> Json:
     """Return `merged` without what only the applier's last configuration named."""
     version = writing.version(last.api_version)
+    seen = version.convert(merged)
+    if any(seen.get(name) != merged[name] for name in merged if name != "apiVersion"):
+        # What the old version called otherwise cannot be told from what it never named.
+        return merged
     everybody: Tree = {}
     for entry in entries.values():
         everybody = union(everybody, entry.fields.tree)
