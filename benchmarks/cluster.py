@@ -38,7 +38,9 @@ from pathlib import Path
 from kcm.sandbox.cluster import ClusterSettings
 from kcm.sandbox.process import SandboxSettings, main
 cluster = ClusterSettings(nodes=0)
-sys.exit(main(SandboxSettings(cluster=cluster, kubeconfig_out=Path(sys.argv[1]), narrate=False)))
+data = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+out = Path(sys.argv[1])
+sys.exit(main(SandboxSettings(cluster=cluster, kubeconfig_out=out, narrate=False, data_dir=data)))
 """
 
 _HEADERS = (("User-Agent", "kcm-benchmark"), ("Accept", "application/json"))
@@ -172,11 +174,15 @@ class Tally:
 
 
 @asynccontextmanager
-async def cluster(kubeconfig: str = "") -> AsyncIterator[Cluster]:
-    """Connect to the cluster of a kubeconfig, or start a sandbox; leave nothing behind."""
+async def cluster(kubeconfig: str = "", *, durable: bool = False) -> AsyncIterator[Cluster]:
+    """Connect to the cluster of a kubeconfig, or start a sandbox; leave nothing behind.
+
+    A `durable` sandbox keeps everything in a data directory.
+    """
     with tempfile.TemporaryDirectory(prefix="kcm-bench-") as directory:
         path = Path(kubeconfig) if kubeconfig else Path(directory) / "kubeconfig"
-        server = None if kubeconfig else _start_sandbox(path)
+        data = Path(directory) / "data" if durable else None
+        server = None if kubeconfig else _start_sandbox(path, data)
         try:
             source = await find_credentials(
                 SystemClock(), {}, kubeconfig=str(path), policy=ExecPolicy(), allow_insecure=True
@@ -208,8 +214,8 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
-def _start_sandbox(kubeconfig: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", _SANDBOX, str(kubeconfig)]
+def _start_sandbox(kubeconfig: Path, data: Path | None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", _SANDBOX, str(kubeconfig), *([str(data)] if data else [])]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
     assert server.stdout is not None
     if b"ready" not in server.stdout.readline():

@@ -50,6 +50,8 @@ async def run(options: Options) -> Report:
             lists = [await _list(server, held) for _ in range(options.repeat)]
             report.add("list_all_s", f"LIST of {held} pods", lists, "s")
     if not options.kubeconfig:
+        async with cluster(durable=True) as server:
+            await _creates(server, report, creates, "durable_", " on a data directory")
         starts = [await _start() for _ in range(options.repeat)]
         report.add("start_s", "start of the process to the first answer", starts, "s", most=1.0)
     return report
@@ -118,7 +120,7 @@ async def _watched(server: Cluster) -> AsyncIterator[Watchers]:
                 task.cancel()
 
 
-async def _creates(server: Cluster, report: Report, count: int) -> None:
+async def _creates(server: Cluster, report: Report, count: int, key: str = "", where: str = "") -> None:
     requests = [("POST", server.pods, _pod(f"made-{number}")) for number in range(count)]
     async with _watched(server) as watchers:
         busy, began = server.server_cpu(), time.perf_counter()
@@ -126,10 +128,11 @@ async def _creates(server: Cluster, report: Report, count: int) -> None:
         took = time.perf_counter() - began
         last = await watchers.saw(count) - began
         busy = server.server_cpu() - busy
-    report.add("creates_per_s", f"pods created with {WATCHERS} watchers", count / took, "/s", least=1000)
-    report.add("seen_per_s", "… and seen by the slowest watcher", count / last, "/s")
+    text = f"pods created with {WATCHERS} watchers{where}"
+    report.add(f"{key}creates_per_s", text, count / took, "/s", least=None if key else 1000)
+    report.add(f"{key}seen_per_s", "… and seen by the slowest watcher", count / last, "/s")
     if server.server_pid:
-        report.add("create_cpu_ms", "server CPU of one", busy * 1000 / count, "ms")
+        report.add(f"{key}create_cpu_ms", "server CPU of one", busy * 1000 / count, "ms")
 
 
 async def _latency(server: Cluster, report: Report, count: int) -> None:
