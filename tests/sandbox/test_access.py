@@ -560,6 +560,10 @@ def test_each_decision_is_kept_and_shows_what_a_role_is_too_large_by(play):
             ("bob", "list", "pods", "default", True),
             ("bob", "list", "nodes", "", False),
         }
+        seen = []
+        api.server.audit.subscribe(lambda mutation: seen.append((mutation.user, mutation.name)))
+        await api("POST", f"{RBAC}/clusterroles", {"metadata": {"name": "x"}})
+        assert seen == [("system:admin", "x")]
         assert api.server.gate.unused_grants(User("bob"), decided, ["default"]) == [
             '{APIGroups:[""], Resources:["pods"], Verbs:["get"]}',
             '{APIGroups:[""], Resources:["secrets"], Verbs:["delete"]}',

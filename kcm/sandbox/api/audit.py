@@ -20,7 +20,7 @@ from kcm.sandbox.api.store import Collection, Store
 
 @dataclass(frozen=True)
 class Mutation:
-    """One committed write. `verb` is the request's; `event` is ADDED, MODIFIED or DELETED."""
+    """One committed write. `verb` and `user` are the request's; `event` is ADDED, MODIFIED or DELETED."""
 
     revision: int
     at: datetime
@@ -33,6 +33,7 @@ class Mutation:
     user_agent: str
     old: Record | None
     new: Record
+    user: str = ""
 
     @cached_property
     def before(self) -> Json | None:
@@ -82,6 +83,7 @@ class Audit:
             user_agent=event.cause.agent,
             old=event.old,
             new=event.new,
+            user=event.cause.user,
         )
         for subscriber in tuple(self._subscribers):
             subscriber(mutation)

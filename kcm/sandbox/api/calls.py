@@ -57,7 +57,7 @@ class Call:
 
     @property
     def cause(self) -> Cause:
-        return Cause(self.verb, self.agent, self.subresource)
+        return Cause(self.verb, self.agent, self.subresource, self.user.name)
 
     def flag(self, name: str) -> bool:
         """Return a boolean option: everything but false and 0 is true, as the real server reads it."""
@@ -151,7 +151,7 @@ def _verb(method: str, route: Route, options: Mapping[str, str]) -> str:
         case "GET":
             if route.name:
                 return "get"
-            watching = options.get("watch", "false").lower() not in ("false", "0")
+            watching = route.watching or options.get("watch", "false").lower() not in ("false", "0")
             return "watch" if watching else "list"
         case "POST":
             return "create"

@@ -27,6 +27,7 @@ class Cause(NamedTuple):
     verb: str
     agent: str
     subresource: str = ""
+    user: str = ""
 
 
 class Event:
