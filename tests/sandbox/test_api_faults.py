@@ -323,3 +323,22 @@ def test_who_may_not_use_the_paths_is_refused():
         assert json.loads(answer.body)["message"].endswith('cannot get path "/sandbox/faults"')
 
     in_time(scenario)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(Refuse(200)),
+        Fault(Delay(-1.0)),
+        Fault(Compact(), "post"),
+        Fault(Compact(), times=0),
+        Fault(Compact(), name="("),
+    ],
+)
+def test_a_fault_out_of_bounds_is_refused_in_python_too(fault):
+    async def scenario(bench):
+        with pytest.raises(ValueError, match=r"Expected|Invalid|regular"):
+            bench.api.faults.add(fault)
+        assert not bench.api.faults
+
+    in_time(scenario)

@@ -218,6 +218,8 @@ class Faults:
         """Put a fault in force; ValueError for one that cannot be."""
         if len(self._rules) >= MOST_RULES:
             raise ValueError(f"there are {MOST_RULES} faults already; delete some")
+        # One that was made in Python has not been through the bounds yet.
+        msgspec.convert(msgspec.to_builtins(fault), Fault)
         for key, text in (("name", fault.name), ("agent", fault.agent)):
             try:
                 re.compile(text)
