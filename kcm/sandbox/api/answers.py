@@ -7,7 +7,7 @@ it is a watch (reference: apiserver §3). Owns no state.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 from kcm.base.rng import Rng
@@ -18,6 +18,7 @@ from kcm.serving.http import Request, Response
 _UNKEPT = "no-cache, private"
 _LONG = 128 * 1024
 _LEVEL = 1
+_MOST_WARNINGS = 10
 # zlib's way to ask for a gzip header around the largest window.
 _GZIP = 16 + zlib.MAX_WBITS
 _CODING: Mapping[str, str] = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
@@ -35,8 +36,18 @@ def refused(failure: ApiFailure) -> Response:
     if failure.plain:
         headers = {"X-Content-Type-Options": "nosniff"}
         return Response(failure.code, failure.message.encode(), "text/plain; charset=utf-8", headers)
-    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    headers = warning_header(failure.warnings)
+    if failure.retry_after is not None:
+        headers["Retry-After"] = str(failure.retry_after)
     return Response(failure.code, encode(failure.status()), headers=headers)
+
+
+def warning_header(warnings: Sequence[str]) -> dict[str, str]:
+    """Return the header that tells warnings, none for none."""
+    if not warnings:
+        return {}
+    texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in warnings[:_MOST_WARNINGS]]
+    return {"Warning": ", ".join(f'299 - "{text}"' for text in texts)}
 
 
 def squeezed(response: Response, request: Request) -> Response:

@@ -42,7 +42,8 @@ def read_json(body: bytes) -> Any:
         return json.loads(body.decode(errors="replace"))
     except RecursionError:
         # The real server goes ten times as deep; what it means by it, nobody knows.
-        raise MalformedJson(f"invalid character '{chr(body[0])}' exceeded max depth") from None
+        letter = "[" if body.count(b"[") > body.count(b"{") else "{"
+        raise MalformedJson(f"invalid character '{letter}' exceeded max depth") from None
     except ValueError as error:
         raise MalformedJson(str(error)) from None
 

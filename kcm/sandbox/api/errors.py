@@ -43,6 +43,8 @@ class ApiFailure(KcmError):
         self.retry_after = retry_after
         self.continue_token = continue_token
         self.plain = plain
+        # What was found before the refusal, and is told with it.
+        self.warnings: Sequence[str] = ()
 
     def status(self) -> Json:
         """Return the Status object."""

@@ -22,12 +22,17 @@ from kcm.sandbox.api.errors import (
 )
 from kcm.sandbox.api.negotiation import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, read_patch
 from kcm.sandbox.api.records import encode
-from kcm.sandbox.schema.patches import PatchError, json_patch, merge_patch, strategic_merge
+from kcm.sandbox.schema.patches import (
+    PatchError,
+    json_patch,
+    merge_patch,
+    shown_map,
+    strategic_merge,
+)
 from kcm.sandbox.schema.typecheck import json_type
 
 _MOST_OPERATIONS = 10_000
 _OBJECT = "map[string]interface {}"
-_DEEPEST_SHOWN = 8
 
 
 class Patch:
@@ -74,7 +79,7 @@ class Patch:
     def refusal(self, failure: Undecodable) -> ApiFailure:
         """Return the refusal of what the patch made of an object, which its kind cannot hold."""
         strategic = self.media == STRATEGIC_PATCH
-        shown = _shown(self._patch, 0) if strategic else encode(self._result).decode()
+        shown = shown_map(self._patch) if strategic else encode(self._result).decode()
         message = f"Invalid value: {go_quote(shown)}: {failure.problem}"
         return patch_refused(cause("patch", message, "FieldValueInvalid"))
 
@@ -99,19 +104,3 @@ def _check_operations(patch: Any) -> None:
 
 def _not_operations(value: Any, target: str) -> str:
     return f"error decoding patch: json: cannot unmarshal {json_type(value)} into Go value of type {target}"
-
-
-def _shown(value: Any, depth: int) -> str:
-    """Return a value as the server prints the map of a strategic patch."""
-    match value:
-        case None:
-            return "<nil>"
-        case bool():
-            return "true" if value else "false"
-        case dict() if depth < _DEEPEST_SHOWN:
-            inside = " ".join(f"{name}:{_shown(value[name], depth + 1)}" for name in sorted(value))
-            return f"map[{inside}]"
-        case list() if depth < _DEEPEST_SHOWN:
-            return f"[{' '.join(_shown(one, depth + 1) for one in value)}]"
-        case _:
-            return str(value)

@@ -20,6 +20,7 @@ class Route:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    watching: bool = False
 
 
 def parse(path: str, registry: Registry) -> Route | None:
@@ -31,6 +32,10 @@ def parse(path: str, registry: Registry) -> Route | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
+    # The old way to ask for a watch; of one object it is asked for by a field selector now.
+    watching = rest[0] == "watch" and len(rest) > 1
+    if watching:
+        rest = rest[1:]
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and not _of_namespace(group, rest):
         namespace, rest = rest[1], rest[2:]
@@ -40,7 +45,9 @@ def parse(path: str, registry: Registry) -> Route | None:
     name = rest[1] if len(rest) > 1 else ""
     if resource.namespaced and name and not namespace:
         return None
-    return Route(resource, namespace, name, rest[2] if len(rest) > 2 else "")
+    if watching and name:
+        return None
+    return Route(resource, namespace, name, rest[2] if len(rest) > 2 else "", watching)
 
 
 def _of_namespace(group: str, rest: list[str]) -> bool:

@@ -86,6 +86,14 @@ _EMPTY_STATUS: Mapping[str, Mapping[str, Any]] = {
 _SYSTEM = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 # A kind that counts no generations keeps the one that its creator made up.
 _WIPED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_GATED: Mapping[str, Any] = {
+    "type": "PodScheduled",
+    "status": "False",
+    "lastProbeTime": None,
+    "lastTransitionTime": None,
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
 
@@ -225,7 +233,11 @@ def requires_version(resource: ResourceInfo) -> bool:
 
 def _first_status(kind: str, obj: Json) -> Json:
     if kind == "Pod":
-        return {"phase": "Pending", "qosClass": quality_of_service(obj.get("spec") or {})}
+        spec = obj.get("spec") or {}
+        status: Json = {"phase": "Pending", "qosClass": quality_of_service(spec)}
+        if spec.get("schedulingGates"):
+            status["conditions"] = [dict(_GATED)]
+        return status
     if kind == "CustomResourceDefinition":
         return first_status(obj)
     return dict(_EMPTY_STATUS.get(kind, {}))

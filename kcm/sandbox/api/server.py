@@ -182,4 +182,8 @@ class ApiServer:
     async def _serve(self, call: Call, request: Request) -> Response:
         if is_measured(call):
             return await self.metrics.answer(call, request)
-        return await self._verbs.serve(call, request)
+        try:
+            return await self._verbs.serve(call, request)
+        except ApiFailure as failure:
+            failure.warnings = call.warnings
+            raise

@@ -121,6 +121,8 @@ class Subresources:
             raise _not_bound(call, f"pod {call.name} is being deleted, cannot be assigned to a host")
         if present := record.fields[names.index("spec.nodeName")]:
             raise _not_bound(call, f'pod {call.name} is already assigned to node "{present}"')
+        if (record.copy().get("spec") or {}).get("schedulingGates"):
+            raise _not_bound(call, f"pod {call.name} has non-empty .spec.schedulingGates")
         self._writer.replace(call, change)
         return success(201)
 

@@ -11,10 +11,12 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.api import rendering, startup
-from kcm.sandbox.api.answers import squeezed
+from kcm.sandbox.api.answers import squeezed, warning_header
 from kcm.sandbox.api.calls import Call, read_delete_options
 from kcm.sandbox.api.configurations import read_configuration
 from kcm.sandbox.api.deletion import Deleter, answer
@@ -290,13 +292,12 @@ class Verbs:
 
     def _reply(self, call: Call, request: Request, body: bytes, status: int) -> Response:
         """Write an answer as JSON or YAML, with the call's warnings."""
-        headers = dict(_NO_CACHE)
-        if call.warnings:
-            texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in call.warnings[:10]]
-            headers["Warning"] = ", ".join(f'299 - "{text}"' for text in texts)
+        headers = {**_NO_CACHE, **warning_header(call.warnings)}
         wanted: Wanted = parse_accept(request.headers.get("accept", ""), rendering.ANY_SHAPE)
         if wanted.media == YAML:
             return squeezed(Response(status, write_yaml(body), YAML, headers), request)
+        if "pretty" in call.options and call.flag("pretty"):
+            body = msgspec.json.format(body, indent=2)
         return squeezed(Response(status, body, headers=headers), request)
 
 

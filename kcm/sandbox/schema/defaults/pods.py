@@ -17,6 +17,10 @@ def default_pod(pod: Json) -> None:
     spec = part(pod, "spec")
     default_pod_spec(spec)
     spec.setdefault("enableServiceLinks", True)
+    grace = spec["terminationGracePeriodSeconds"]
+    if isinstance(grace, int) and grace < 0:
+        # Old pods had such; the server takes it for the shortest grace there is.
+        spec["terminationGracePeriodSeconds"] = 1
     for container in _containers(spec):
         _request_limits(container)
         if spec.get("hostNetwork") is True:

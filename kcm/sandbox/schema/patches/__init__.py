@@ -6,9 +6,9 @@ Every other part that the patch did not touch is shared with the document, which
 a small status patch cheap: such parts must not be written to. Errors are `PatchError`.
 """
 
-from kcm.sandbox.schema.patches.failure import PatchError
+from kcm.sandbox.schema.patches.failure import PatchError, shown_map
 from kcm.sandbox.schema.patches.merge import merge_patch
 from kcm.sandbox.schema.patches.operations import json_patch
 from kcm.sandbox.schema.patches.strategic import strategic_merge
 
-__all__ = ["PatchError", "json_patch", "merge_patch", "strategic_merge"]
+__all__ = ["PatchError", "json_patch", "merge_patch", "shown_map", "strategic_merge"]

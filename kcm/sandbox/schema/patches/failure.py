@@ -30,3 +30,22 @@ def own_metadata(result: dict[str, Any]) -> dict[str, Any]:
     if "metadata" in result:
         result["metadata"] = fresh(result["metadata"])
     return result
+
+
+_DEEPEST_SHOWN = 8
+
+
+def shown_map(value: Any, depth: int = 0) -> str:
+    """Return a JSON value as the server prints the map of a strategic patch."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case dict() if depth < _DEEPEST_SHOWN:
+            inside = " ".join(f"{name}:{shown_map(value[name], depth + 1)}" for name in sorted(value))
+            return f"map[{inside}]"
+        case list() if depth < _DEEPEST_SHOWN:
+            return f"[{' '.join(shown_map(one, depth + 1) for one in value)}]"
+        case _:
+            return str(value)

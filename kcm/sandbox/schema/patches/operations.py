@@ -135,7 +135,9 @@ def _add(doc: Any, path: list[str], value: Any) -> Any:
         elif path[-1] == "-":
             container.append(value)
         else:
-            container.insert(_index(path[-1], len(container), path), value)
+            # Counted from the end, -1 is behind the last.
+            behind = 1 if path[-1].startswith("-") else 0
+            container.insert(_index(path[-1], len(container) + behind, path), value)
         return container
 
     return _at(doc, path, insert, path) if path else value

@@ -13,7 +13,7 @@ from typing import Any
 
 from kcm.sandbox.schema.fields import TYPES, Field, TypeDef, type_of
 from kcm.sandbox.schema.patches.elements import in_order, merge_elements, merge_scalars
-from kcm.sandbox.schema.patches.failure import PatchError, own_metadata
+from kcm.sandbox.schema.patches.failure import PatchError, own_metadata, shown_map
 
 _DELETE_FROM = "$deleteFromPrimitiveList/"
 _SCALARS = frozenset((str, int, float, bool))
@@ -38,7 +38,7 @@ def _merge(type_: TypeDef | None, doc: dict[str, Any], patch: dict[str, Any]) ->
         case "delete":
             return {}
         case other:
-            raise PatchError(400, f"unknown patch type found: {other!r}")
+            raise PatchError(500, f"unknown patch type: {other} in map: {shown_map(patch)}")
     result = _retained(doc, patch)
     directed = any(key.startswith("$") for key in patch)
     for key, value in patch.items():

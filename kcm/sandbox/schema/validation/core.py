@@ -92,7 +92,7 @@ def check_config_map(config_map: Json) -> Errors:
         if key in data:
             yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     if size > _DATA_BYTES:
-        yield too_long("", _DATA_BYTES)
+        yield too_long("[]", _DATA_BYTES)
 
 
 def check_config_map_update(new: Json, old: Json) -> Errors:
