@@ -34,7 +34,9 @@ KINDS = {
     "daemonsets": ("apps/v1", "DaemonSet"),
     "deployments": ("apps/v1", "Deployment"),
     "events": ("v1", "Event"),
+    "events.v1": ("events.k8s.io/v1", "Event"),
     "horizontalpodautoscalers": ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    "horizontalpodautoscalers.v1": ("autoscaling/v1", "HorizontalPodAutoscaler"),
     "jobs": ("batch/v1", "Job"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
     "namespaces": ("v1", "Namespace"),
@@ -61,9 +63,10 @@ class Target:
     """An object, or a subresource of one, by the short name that cases use."""
 
     def __init__(self, text: str, space: str) -> None:
-        plural, self.name, *rest = text.strip("/").split("/")
+        known, self.name, *rest = text.strip("/").split("/")
         self.subresource = "/".join(rest)
-        self.version, self.kind = KINDS[plural]
+        self.version, self.kind = KINDS[known]
+        plural = known.partition(".")[0]
         root = "/api/v1" if self.version == "v1" else f"/apis/{self.version}"
         inside = "" if text.startswith("/") else f"/namespaces/{space}"
         self.collection = f"{root}{inside}/{plural}"

@@ -305,7 +305,7 @@ def test_any_update_can_be_tracked(first: Json, second: Json, third: Json) -> No
 def writing(
     manager: str, time: str = "2026-01-01T00:00:00Z", kind: Kind = POD, version: str = "v1"
 ) -> Writing:
-    return Writing(manager, version, "", time, {version: Version(kind, lambda obj: obj)}.get)
+    return Writing(manager, version, "", time, {version: Version(kind, dict, dict)}.get)
 
 
 def test_a_silent_writer_takes_without_owning() -> None:

@@ -138,7 +138,7 @@ class Ownership:
         writing = self._writing(call)
         kind = builtin("Scale", SCALE_VERSION)
         assert kind is not None
-        version = Version(kind, _as_it_is, _STATUS)
+        version = Version(kind, _as_it_is, _as_it_is, _STATUS)
         scaling = replace(writing, api_version=SCALE_VERSION, versions={SCALE_VERSION: version}.get)
         path = _replicas_path(call.resource)
         try:
@@ -283,8 +283,11 @@ def _versions(resource: ResourceInfo, subresource: str, *, stored: bool) -> Call
                 return obj
             return from_stored(info, obj if stored else to_stored(resource, obj))
 
+        def revert(obj: Json) -> Json:
+            return obj if info.custom is not None else from_stored(resource, to_stored(info, obj))
+
         kind = custom(info.custom.source) if info.custom else builtin(info.nature, info.api_version)
-        return Version(kind or Kind("map", item=FREE), convert, _reset(info, subresource))
+        return Version(kind or Kind("map", item=FREE), convert, revert, _reset(info, subresource))
 
     return version
 
@@ -293,10 +296,11 @@ def _info(resource: ResourceInfo, version: str) -> ResourceInfo | None:
     if version == resource.api_version:
         return resource
     group, _, name = version.rpartition("/")
-    if resource.custom is None:
-        return find(group, name, resource.plural)
+    if group != resource.group:
+        # Events of the core group and of their own know nothing of each other's owners.
+        return None
     # The versions of a custom resource differ in name, and seldom in what matters here.
-    return resource if group == resource.group else None
+    return find(group, name, resource.plural) if resource.custom is None else resource
 
 
 def _reset(resource: ResourceInfo, subresource: str) -> Tree:

@@ -75,10 +75,11 @@ class ApplyConflict(KcmError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A group-version in which owners are remembered: its kind, and an object in its form."""
+    """A group-version in which owners are remembered: its kind, and how objects get its form and lose it."""
 
     kind: Kind
     convert: Callable[[Json], Json]
+    revert: Callable[[Json], Json]
     reset: Tree = field(default_factory=dict)
 
 
@@ -270,14 +271,12 @@ def _pruned(merged: Json, last: Entry, entries: dict[Identity, Entry], writing: 
     """Return `merged` without what only the applier's last configuration named."""
     version = writing.version(last.api_version)
     seen = version.convert(merged)
-    if any(seen.get(name) != merged[name] for name in merged if name != "apiVersion"):
-        # What the old version called otherwise cannot be told from what it never named.
-        return merged
+    # The sets of other versions name the same fields but for the few that versions differ in.
     everybody: Tree = {}
     for entry in entries.values():
         everybody = union(everybody, entry.fields.tree)
-    pruned: Json = merging.prune(version.kind, merged, last.fields.tree, everybody)
-    return pruned
+    pruned: Json = merging.prune(version.kind, seen, last.fields.tree, everybody)
+    return pruned if seen is merged else version.revert(pruned)
 
 
 def _capped(entries: dict[Identity, Entry]) -> list[Entry]:
