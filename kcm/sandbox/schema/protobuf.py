@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from kcm.base.timestamps import format_micro_time, format_time
+from kcm.sandbox.schema.custom.schema_message import read_schema_message
 from kcm.sandbox.schema.fields import TYPES, Field, Shape, TypeDef, type_of
 from kcm.sandbox.schema.wire import LENGTH, VARINT, ProtobufError, fields_of, signed, text, varint
 
@@ -114,6 +115,8 @@ class _Reader:
             case "map" if shape.item is not None:
                 key, element = self._entry(shape.item, _message(wire, value), depth)
                 into.setdefault(name, {})[key] = element
+            case "any" if name == "openAPIV3Schema":
+                into[name] = read_schema_message(_message(wire, value))
             case "scalar":
                 found = _scalar(shape.name, wire, value)
                 if found is not None and (found or known.nullable or known.required):
