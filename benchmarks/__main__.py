@@ -14,12 +14,24 @@ import sys
 
 import uvloop
 
-from benchmarks import cache, client_post, cold_start, deployments, failover, queue, react, sandbox, scale
+from benchmarks import (
+    autoscalers,
+    cache,
+    client_post,
+    cold_start,
+    deployments,
+    failover,
+    queue,
+    react,
+    sandbox,
+    scale,
+)
 from benchmarks.options import Options
 
 BENCHMARKS = {
     "scale": scale.run,
     "cold_start": cold_start.run,
+    "autoscalers": autoscalers.run,
     "deployments": deployments.run,
     "react": react.run,
     "failover": failover.run,

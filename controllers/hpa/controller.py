@@ -84,7 +84,7 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
         if (wait := self._pacing.wait(hpa, clock(), at_once=wishes.react_at_once)) > 0:
             return RequeueAfter(wait)
         begun = clock()
-        self._pacing.taken(hpa, begun)
+        instruments.began(self._pacing.taken(hpa, begun))
         memory = self._memories.get(ctx.key) or remembered(hpa)
         evaluation = await evaluation_of(ctx, hpa, wishes, memory, self._services)
         self._memories[ctx.key] = evaluation.memory

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kcm import Context
 
 _PREFIX = "horizontal_pod_autoscaler_controller_"
+_LATE = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _BUCKETS = tuple(0.001 * 2**power for power in range(15))
 
 
@@ -25,12 +26,19 @@ class Instruments:
         self._durations = metrics.histogram(
             f"{_PREFIX}reconciliation_duration_seconds", "Time an evaluation took.", labels, _BUCKETS
         )
+        self._late = metrics.histogram(
+            "kcm_hpa_late_seconds", "How long after it was due an evaluation began.", (), _LATE
+        )
         self._count = metrics.gauge(f"{_PREFIX}num_horizontal_pod_autoscalers", "Autoscalers known.")
         self._desired = metrics.gauge(
             f"{_PREFIX}desired_replicas",
             "Replicas that an autoscaler last asked for.",
             ("namespace", "hpa_name"),
         )
+
+    def began(self, late: float) -> None:
+        """Note how late an evaluation began, in seconds."""
+        self._late.observe(late)
 
     def evaluated(self, action: str, error: str, seconds: float) -> None:
         """Count one evaluation: scale_up, scale_down or none; spec, internal or none."""

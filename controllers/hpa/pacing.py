@@ -41,12 +41,13 @@ class Pacing:
             turn = self._turns[hpa.key] = turn._replace(spec=hpa.spec, due=now)
         return turn.due - now
 
-    def taken(self, hpa: HorizontalPodAutoscaler, now: float) -> None:
-        """Note that an evaluation begins: the next one is a period after this one was due."""
+    def taken(self, hpa: HorizontalPodAutoscaler, now: float) -> float:
+        """Note that an evaluation begins, and return how late: the next is a period after this one was due."""
         turn = self._turns[hpa.key]
         late = now - turn.due
         due = turn.due + self._period if late < self._period else now + self._period
         self._turns[hpa.key] = _Turn(turn.uid, hpa.spec, due)
+        return max(0.0, late)
 
     def forget(self, key: Key) -> None:
         """Forget an autoscaler."""

@@ -12,6 +12,7 @@ KEYS = {
     "scale": {"up_ratio", "up_cpu_ms", "down_ratio", "up_ceiling"},
     "cold_start": {"cpu_s", "ratio", "pss_mib", "idle_pss_mib", "start_to_write_s"},
     "deployments": {"burst_s", "burst_cpu_s", "large_s", "many_writes", "many_conflicts", "quiet_percent"},
+    "autoscalers": {"cpu_percent", "late_s", "slow_late_s", "evaluations"},
     "react": {"p50_ms", "p99_ms"},
     "failover": {"sigterm_s", "sigkill_s"},
     "client_post": {"transport_cpu_ms", "apiclient_cpu_ms", "aiohttp_cpu_ms"},
