@@ -51,9 +51,12 @@ NARROW = LabelSelector(
 def test_every_source_is_asked_for_at_its_own_path() -> None:
     metric = MetricIdentifier("m", NARROW)
     text = "a notin (x,y),b=2,c"
-    assert Query(
-        ("apis", "metrics.k8s.io", "v1beta1", "namespaces", "ns", "pods"), (("labelSelector", "app=a"),)
-    ) == RESOURCE
+    assert (
+        Query(
+            ("apis", "metrics.k8s.io", "v1beta1", "namespaces", "ns", "pods"), (("labelSelector", "app=a"),)
+        )
+        == RESOURCE
+    )
     assert pods_query("v1beta2", "ns", "app=a", metric) == Query(
         ("apis", "custom.metrics.k8s.io", "v1beta2", "namespaces", "ns", "pods", "*", "m"),
         (("labelSelector", "app=a"), ("metricLabelSelector", text)),
