@@ -67,9 +67,12 @@ def check_configuration(call: Call, config: Json, expected: tuple[str, str] | No
 
 
 def check_new(call: Call, config: Json) -> None:
-    """Raise 409 for a configuration that speaks of an object that is gone: it names a uid."""
-    uid = (config.get("metadata") or {}).get("uid")
-    if uid:
+    """Raise 409 for a configuration of an object that is gone (it names a uid), 400 for one without a name."""
+    metadata = config.get("metadata") or {}
+    if not metadata.get("name"):
+        why = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+        raise bad_request(why)
+    if uid := metadata.get("uid"):
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise conflict(call.resource, call.name, why)
 
