@@ -372,6 +372,19 @@ async def test_case_29_and_case_37_pods_that_terminate_change_nothing_of_the_pro
 
 
 @story
+async def test_a_stuck_rollout_that_is_scaled_down_keeps_the_pods_that_have_to_stay(world: World) -> None:
+    # Of 10 and 10 the exact split leaves 3 new and 2 old ones; but 3 have to stay, and no new one runs.
+    wide = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}
+    await bring(world, 10, strategy=wide)
+    await set_image(world, "2", fault="never-ready")
+    await reads(world, replicas=20, updatedReplicas=10, readyReplicas=10)
+    narrow = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}}
+    await world.patch(WEB, {"spec": {"replicas": 4, "strategy": narrow}})
+    await reads(world, replicas=5, updatedReplicas=2, readyReplicas=3, terminatingReplicas=0)
+    await stays_quiet(world, 60.0)
+
+
+@story
 async def test_case_24_and_case_25_a_paused_deployment_is_scaled_but_not_rolled_out(world: World) -> None:
     await world.call("POST", DEPLOYMENTS, deployment("web", 2, paused=True))
     await reads(world, observedGeneration=1)
