@@ -67,7 +67,7 @@ def check_configuration(call: Call, config: Json, expected: tuple[str, str] | No
 
 
 def check_new(call: Call, config: Json) -> None:
-    """Raise 409 for a configuration of an object that is gone (it names a uid), 400 for one without a name."""
+    """Raise 400 for a configuration without a name, 409 for one of an object that is gone (it has a uid)."""
     metadata = config.get("metadata") or {}
     if not metadata.get("name"):
         why = f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
