@@ -45,8 +45,9 @@ class Definitions:
         self._clock = clock
         self._definitions = store.collection(GROUP, PLURAL)
         self._pending: Pending[str] = Pending()
-        # What is served, by definition: its spec, and whether all its objects were written by it.
-        self._served: dict[str, tuple[Json, bool]] = {}
+        # What is served, by definition: its spec, whether all its objects were written by it, and what
+        # else its routes depend on.
+        self._served: dict[str, tuple[Json, bool, tuple[bool, Json | None]]] = {}
         store.listeners.append(self._heard)
 
     def resume(self) -> None:
@@ -128,13 +129,16 @@ class Definitions:
         name, spec = obj["metadata"]["name"], obj["spec"]
         before = self._served.get(name)
         changed = before is None or before[0] != spec
+        facts = (_is_true(obj, "Terminating"), (obj.get("status") or {}).get("acceptedNames"))
+        if before is not None and not changed and before[2] == facts:
+            return
         collection = self._store.collection(spec["group"], spec["names"]["plural"])
         fresh = not collection.records if before is None or changed else before[1]
         served, stored = resources_of(obj, fresh=fresh)
         if before is None and not resumed:
             # What an earlier resource of this name was must not be watched on from.
             collection.history.compact(self._store.version)
-        self._served[name] = (spec, fresh)
+        self._served[name] = (spec, fresh, facts)
         self._registry.put(served, stored)
         if changed:
             shapes = [one.custom for one in (*served, stored) if one.custom is not None]
