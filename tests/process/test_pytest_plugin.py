@@ -195,6 +195,27 @@ def test_a_scenario_can_run_in_virtual_time(run_world):
     assert run_world(scenario) == "Running"
 
 
+def test_custom_resources_can_be_used_once_they_are_defined(control_plane):
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
+    control_plane.create(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "widgets.example.com"},
+            "spec": {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version]},
+        }
+    )
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "size": 3}
+    control_plane.wait_until(lambda: control_plane.create(widget))
+    assert control_plane.get("Widget", "w")["size"] == 3
+
+
 def test_an_unknown_kind_is_said_with_what_to_write(control_plane):
     with pytest.raises(LookupError, match='serves no kind "Widget"'):
         control_plane.list("Widget")
