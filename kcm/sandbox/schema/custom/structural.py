@@ -54,6 +54,24 @@ class Bounds:
 
 
 NO_BOUNDS = Bounds()
+_BOUNDING = frozenset(
+    (
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "format",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "multipleOf",
+        "pattern",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,9 +145,12 @@ def read_schema(source: Mapping[str, Any], depth: int = 0) -> Schema:
 
 
 def _bounds(source: Mapping[str, Any]) -> Bounds:
+    # Most nodes of a large schema bound nothing.
+    if _BOUNDING.isdisjoint(source):
+        return NO_BOUNDS
     enum = source.get("enum")
     pattern = _text(source, "pattern")
-    found = Bounds(
+    return Bounds(
         enum=tuple(enum) if isinstance(enum, list) and enum else None,
         pattern=pattern,
         automaton=_automaton(pattern),
@@ -146,7 +167,6 @@ def _bounds(source: Mapping[str, Any]) -> Bounds:
         min_properties=_whole(source, "minProperties"),
         max_properties=_whole(source, "maxProperties"),
     )
-    return NO_BOUNDS if found == NO_BOUNDS else found
 
 
 def _automaton(pattern: str) -> Automaton | None:

@@ -12,7 +12,8 @@ from copy import deepcopy
 from typing import Any, Literal
 
 from kcm.sandbox.schema.custom import embedded
-from kcm.sandbox.schema.custom.expressions import PatternError, parse
+from kcm.sandbox.schema.custom.automaton import compiled
+from kcm.sandbox.schema.custom.expressions import PatternError
 from kcm.sandbox.schema.custom.pruning import META_FIELDS, prune
 from kcm.sandbox.schema.custom.structural import read_schema
 from kcm.sandbox.schema.custom.values import validate
@@ -134,7 +135,7 @@ def _narrowing(schema: Json, path: str, *, skip_any_of: bool = False) -> Errors:
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and pattern:
         try:
-            parse(pattern)
+            compiled(pattern)
         except PatternError as error:
             yield invalid(
                 f"{path}.pattern", pattern, f"must be a valid regular expression, but isn't: {error}"
