@@ -158,6 +158,19 @@ class Target:
         query = {"fieldManager": manager, **({} if force is None else {"force": str(force).lower()}), **more}
         return self.ask("PATCH", path, body, APPLY, **query)
 
+    def together(self, *asked):
+        """Send several GETs at once, each (path, query) on a connection of its own; return their answers."""
+        connections = []
+        for path, query in asked:
+            connections.append(self.connect())
+            connections[-1].request("GET", with_query(path, query), headers={"Accept": JSON, **self._headers})
+        answers = []
+        for connection in connections:
+            response = connection.getresponse()
+            answers.append(Answer(response.status, response.headers, response.read()))
+            connection.close()
+        return answers
+
     @contextlib.contextmanager
     def watch(self, path, headers=None, **query):
         """Open a watch; it ends with the block."""

@@ -163,6 +163,7 @@ def test_ports_are_keyed_by_number_and_protocol(target, paths, name):
     }
 
 
+@pytest.mark.needs("quiet")
 def test_status_is_owned_by_its_endpoint(target, made, name):
     """reference: apiserver 7, SSA: per subresource; reset status/spec per endpoint"""
     path, _ = made("replicasets", workload("ReplicaSet"))

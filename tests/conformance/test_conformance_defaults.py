@@ -122,6 +122,7 @@ PODS = {
         "spec.containers.0.readinessProbe.httpGet",
         {"path": "/", "port": 80, "scheme": "HTTP"},
     ),
+    "negative-grace": (pod(terminationGracePeriodSeconds=-5), "spec.terminationGracePeriodSeconds", 1),
     "volume": (volume(), "spec.volumes.0", {"name": "v", "emptyDir": {}}),
     "secret-mode": (volume(secret={"secretName": "s"}), "spec.volumes.0.secret.defaultMode", 420),
     "configmap-mode": (volume(configMap={"name": "s"}), "spec.volumes.0.configMap.defaultMode", 420),

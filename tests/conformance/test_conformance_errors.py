@@ -129,6 +129,20 @@ def test_null_is_as_good_as_absent(target, paths):
     target.post(paths.of("configmaps"), b'{"metadata":{"name":null}}').ok(422)
 
 
+def test_names_of_fields_have_their_case(target, paths):
+    """reference: apiserver 2, fieldValidation: `Metadata` is an unknown field"""
+    answer = target.post(paths.of("configmaps"), b'{"Metadata":{"name":"x"}}').ok(422)
+    assert answer.headers["Warning"] == '299 - "unknown field \\"Metadata\\""'
+
+
+def test_a_configmap_over_1_mib_is_invalid(target, paths, name):
+    """reference: apiserver 5, 422 TooLong"""
+    answer = target.post(paths.of("configmaps"), configmap(name, {"k": "x" * 1_100_000})).ok(422)
+    assert (
+        answer.message == f'ConfigMap "{name}" is invalid: []: Too long: may not be more than 1048576 bytes'
+    )
+
+
 def test_a_yaml_bomb_does_not_go_off(target, paths, name):
     """reference: apiserver 4 and issue: YAML bombs; the answer is quick and the server lives"""
     lines = [f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]" for number in range(1, 20)]
@@ -304,6 +318,14 @@ def test_a_given_audit_id_is_kept(target, paths):
     """reference: apiserver 3: Audit-Id of the client's"""
     given = "conformance-audit-id-1"
     assert target.get(paths.of("configmaps"), headers={"Audit-ID": given}).headers["Audit-Id"] == given
+
+
+def test_pretty_json_is_indented(target, made):
+    """reference: apiserver 1, Python client: pretty"""
+    path, before = made("configmaps")
+    answer = target.get(path, pretty="true").ok(200)
+    assert answer.text.startswith('{\n  "')
+    assert answer.json == before.json
 
 
 def test_a_short_answer_is_not_compressed(target, made):

@@ -33,7 +33,7 @@ ROWS = (
     "CRD",
     "metrics.k8s.io/v1beta1",
 )
-CODES = (400, 401, 403, 404, 405, 406, 409, 413, 415, 422)
+CODES = (400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422)
 
 
 @pytest.mark.parametrize("trap", range(1, 26))

@@ -19,6 +19,7 @@ def things(target, paths):
     target.post(paths.of("services"), service("s", clusterIP="None", selector={"app": "p"})).ok(201)
     target.post(paths.of("horizontalpodautoscalers"), autoscaler("h")).ok(201)
     target.post(paths.of("deployments"), workload("Deployment", "d")).ok(201)
+    target.post(paths.of("replicasets"), workload("ReplicaSet", "r")).ok(201)
     about = {"kind": "Pod", "name": "p", "namespace": paths.namespace, "apiVersion": "v1"}
     about["uid"] = target.get(paths.of("pods", "p")).meta["uid"]
     event = {"metadata": {"name": "e"}, "involvedObject": about, "reason": "Tested", "message": "it works"}
@@ -186,6 +187,7 @@ DESCRIBED = {
     "configmap": ("a", [r"Name: +a", r"Labels: +tier=front", r"BinaryData"]),
     "service": ("s", [r"Selector: +app=p", r"Type: +ClusterIP", r"TargetPort: +80/TCP"]),
     "deployment": ("d", [r"StrategyType: +RollingUpdate", r"25% max unavailable, 25% max surge"]),
+    "replicaset": ("r", [r"Replicas: +0 current / 0 desired", r"Pods Status: +0 Running"]),
     "hpa": ("h", [r"Reference: +Deployment/none", r"Min replicas: +1", r"Max replicas: +3"]),
     "namespace": ("", [r"Status: +Active"]),
     "serviceaccount": ("default", [r"Name: +default"]),

@@ -98,12 +98,57 @@ def test_an_exact_list_at_0_names_the_parameter(target, paths):
     assert answer.causes == [("FieldValueForbidden", "resourceVersionMatch")]
 
 
-def test_a_version_of_the_future_is_waited_for_then_refused(target, paths, five):
+@pytest.fixture(scope="module")
+def future(target, paths, five):
+    """What a list, a get and a watch with initial events answer to a version of the future."""
+    version = int(five.version) + FUTURE
+    begin = {"watch": "true", "sendInitialEvents": "true", "allowWatchBookmarks": "true"}
+    begin |= {"resourceVersionMatch": "NotOlderThan", "timeoutSeconds": "10"}
+    answers = target.together(
+        (paths.of("secrets"), {"resourceVersion": version}),
+        (paths.of("secrets", "s1"), {"resourceVersion": version}),
+        (paths.of("secrets"), {"resourceVersion": version, **begin}),
+    )
+    return dict(zip(("list", "get", "watch"), answers, strict=True))
+
+
+@pytest.mark.parametrize("verb", ["list", "get"])
+def test_a_version_of_the_future_is_waited_for_then_refused(future, verb):
     """reference: apiserver 3, row 'N in the future': 3 s wait, 504 Timeout, cause, retry 1"""
-    answer = target.get(paths.of("secrets"), resourceVersion=int(five.version) + FUTURE).ok(504)
+    answer = future[verb].ok(504)
     assert (answer.reason, answer.json["details"]["retryAfterSeconds"]) == ("Timeout", 1)
     assert [cause["reason"] for cause in answer.json["details"]["causes"]] == ["ResourceVersionTooLarge"]
     assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_watch_list_of_the_future_ends_with_an_error(future):
+    """reference: apiserver 3, rows 'N in the future' and 'sendInitialEvents=true'"""
+    event = future["watch"].ok(200).json
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 504, "Timeout")
+
+
+def test_an_exact_list_of_the_distant_past_has_expired(target, paths):
+    """reference: apiserver 3, row 'N compacted': HTTP 410 Expired; 4, 410"""
+    query = {"resourceVersion": "1", "resourceVersionMatch": "Exact"}
+    answer = target.get(paths.of("secrets"), **query).ok(410)
+    assert (answer.reason, answer.message) == (
+        "Expired",
+        "The resourceVersion for the provided list is too old.",
+    )
+
+
+@pytest.mark.parametrize("version", ["0", "1"])
+def test_an_object_is_read_no_older_than_asked(target, made, version):
+    """reference: apiserver 3: GET with rv=0/N may serve a cached/not-older object"""
+    path, before = made("configmaps", configmap())
+    assert target.get(path, resourceVersion=version).ok(200).meta["uid"] == before.meta["uid"]
+
+
+def test_a_continue_that_is_none_of_the_servers_is_refused(target, paths):
+    """reference: apiserver 3, Continue: a stolen or made-up token; 4, 400"""
+    token = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIuLi8uLi9hXHUwMDAwIn0"
+    answer = target.get(paths.of("secrets"), limit=1, continue_=token).ok(400)
+    assert answer.message.startswith("invalid continue token: continue key is not valid")
 
 
 # --- pages

@@ -52,6 +52,11 @@ DONE = {
     "slash-is-escaped": ([op("remove", "/metadata/labels/x~1y")], "labels", None),
     "append": ([op("add", "/metadata/finalizers/-", value="a.b/3")], "finalizers", [*HOLDS, "a.b/3"]),
     "insert": ([op("add", "/metadata/finalizers/0", value="a.b/3")], "finalizers", ["a.b/3", *HOLDS]),
+    "negative-index": (
+        [op("add", "/metadata/finalizers/-1", value="a.b/3")],
+        "finalizers",
+        [*HOLDS, "a.b/3"],
+    ),
     "null-as-value": ([op("add", "/data/q", value=None)], "data", {**DATA, "q": ""}),
     "nothing": ([], "data", DATA),
 }

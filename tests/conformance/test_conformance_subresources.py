@@ -128,6 +128,13 @@ def test_a_bound_pod_is_not_bound_again(target, pending, name):
     )
 
 
+def test_a_gated_pod_is_not_bound(target, made, name):
+    """reference: apiserver 2, binding: scheduling gates"""
+    path, _ = made("pods", pod(schedulingGates=[{"name": "conformance.test/gate"}]))
+    answer = target.post(f"{path}/binding", {"metadata": {"name": name}, "target": NODE}).ok(409)
+    assert answer.message.endswith(f"pod {name} has non-empty .spec.schedulingGates")
+
+
 def test_a_binding_of_nothing_is_not_found(target, paths):
     """reference: apiserver 2, binding"""
     body = {"metadata": {"name": "none"}, "target": NODE}

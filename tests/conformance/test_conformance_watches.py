@@ -119,6 +119,14 @@ def test_all_namespaces_are_watched_at_once(target, paths, other_paths, unique, 
     assert found == sorted(found, key=lambda each: int(each["resourceVersion"]))
 
 
+def test_the_old_watch_path_works(target, paths, made, name):
+    """reference: apiserver 3: /api/v1/watch/… is a watch too"""
+    made("configmaps")
+    inner = paths.of("configmaps").removeprefix("/api/v1/")
+    with target.watch(f"/api/v1/watch/{inner}", watch=None) as watch:
+        assert ("ADDED", name) in watch.through(name)
+
+
 # --- selectors
 
 
@@ -330,6 +338,12 @@ def test_a_watch_ends_cleanly_in_time(target, paths, made):
     with target.watch(paths.of("daemonsets"), resourceVersion=first.version, timeoutSeconds="1") as watch:
         assert watch.rest() == []
     assert 0.8 < time.monotonic() - begin < 4
+
+
+def test_a_time_out_that_is_no_number_is_refused(target, paths):
+    """reference: apiserver 3: timeoutSeconds; 4, 400"""
+    answer = target.get(paths.of("leases"), watch="true", timeoutSeconds="soon").ok(400)
+    assert answer.message == 'strconv.ParseInt: parsing "soon": invalid syntax'
 
 
 def test_one_object_cannot_be_watched_at_its_own_path(target, paths, made):
