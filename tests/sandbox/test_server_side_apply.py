@@ -44,6 +44,8 @@ KINDS = {
     "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget"),
     "pods": ("v1", "Pod"),
     "replicasets": ("apps/v1", "ReplicaSet"),
+    "rolebindings": ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    "roles": ("rbac.authorization.k8s.io/v1", "Role"),
     "secrets": ("v1", "Secret"),
     "serviceaccounts": ("v1", "ServiceAccount"),
     "services": ("v1", "Service"),
@@ -142,6 +144,9 @@ async def _outcome(send: Send, step: Json, space: str) -> Json:
 def _seen(obj: Json) -> Json:
     metadata = obj["metadata"]
     entries = metadata.get("managedFields") or []
+    if obj["kind"] == "CustomResourceDefinition":
+        # What the server itself says of a definition goes by the name of its program.
+        entries = [entry for entry in entries if "subresource" not in entry]
     seen: Json = {
         "owners": [{name: entry[name] for name in entry if name != "time"} for entry in entries],
         "timeless": [entry["manager"] for entry in entries if "time" not in entry],

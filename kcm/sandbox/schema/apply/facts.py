@@ -31,6 +31,7 @@ ATOMIC_TYPES = frozenset(
         "RoleRef",
         "Subject",
         "TypedLocalObjectReference",
+        "v1.CrossVersionObjectReference",
     )
 )
 ATOMIC_MAPS = frozenset(("PodSpec.nodeSelector", "ServiceSpec.selector"))
@@ -59,6 +60,7 @@ KEYS_UNSET = frozenset(("ObjectReference",))
 
 # Fields that are in every value of their type, set or not, beside the required ones and metadata.
 KEPT: Mapping[str, tuple[str, ...]] = {
+    "ClusterRole": ("rules",),
     "Container": ("resources",),
     "ContainerImage": ("names",),
     "ContainerStateRunning": ("startedAt",),
@@ -113,6 +115,7 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "ReplicaSetCondition": ("lastTransitionTime", "status", "type"),
     "ReplicaSetSpec": ("template",),
     "ResourceFieldSelector": ("divisor",),
+    "Role": ("rules",),
     "Scale": ("spec", "status"),
     "Service": ("spec", "status"),
     "ServiceStatus": ("loadBalancer",),
@@ -123,6 +126,7 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "StatefulSetStatus": ("availableReplicas",),
     "TypedLocalObjectReference": ("apiGroup",),
     "TypedObjectReference": ("apiGroup",),
+    "v1.HorizontalPodAutoscaler": ("spec", "status"),
     "events.Event": ("deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedSource", "regarding"),
 }
 # Required for a client, but left out of a value that does not set them.
