@@ -242,15 +242,17 @@ def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Recor
             "the namespace of the provided object does not match the namespace sent on the request"
         )
     uid, version = metadata.get("uid"), metadata.get("resourceVersion") or "0"
-    if uid and uid != record.uid:
-        # A PUT states what it was made for; of a patch, the uid is one more field that may not change.
-        raise another_uid(call, uid, record.uid) if call.verb == "update" else _immutable(call, "uid", uid)
+    if uid and uid != record.uid and call.verb == "update":
+        raise another_uid(call, uid, record.uid)
     if not version.isdecimal() or not version.isascii():
         raise ApiFailure(500, "", unparsable_number(version, "ParseUint"))
     if int(version) == 0:
         _require_version(call)
     elif version != str(record.version):
         raise conflict(resource, record.name)
+    if uid and uid != record.uid:
+        # A PUT states what it was made for; of a patch, the uid is one more field that may not change.
+        raise _immutable(call, "uid", uid)
     if not record.deleting and metadata.get("deletionTimestamp"):
         raise _immutable(call, "deletionTimestamp", metadata["deletionTimestamp"])
 
