@@ -18,6 +18,7 @@ import yaml
 
 from kcm.base.rng import SeededRng
 from kcm.sandbox.api import ApiServer
+from kcm.sandbox.api.records import Record
 from kcm.serving.http import Request
 from kcm.testing.virtual import VirtualClock, run
 
@@ -355,3 +356,16 @@ def test_simulated_components_own_nothing_but_take_what_they_change(play: Any) -
         assert "f:message" not in owners["two"]["fieldsV1"]["f:status"]
 
     play(scenario)
+
+
+def test_owners_come_back_with_the_bytes_of_their_object() -> None:
+    async def scenario(send: Send, clock: VirtualClock) -> None:
+        _, made = await send("PATCH", f"{PATH}/a", {"fieldManager": "one"}, PATCHES["apply"], CONFIG)
+        record = Record(json.loads(json.dumps(made)), 7, ())
+        shown = json.loads(record.raw)
+        assert shown["metadata"].pop("resourceVersion") == "7"
+        assert made["metadata"].pop("resourceVersion")
+        assert shown == made
+        assert "managedFields" not in record.copy()["metadata"]
+
+    in_sandbox(scenario)
