@@ -74,9 +74,13 @@ CREATES = [
     (
         "Namespace",
         {"metadata": {"name": "a.b"}},
-        'metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label',
+        'metadata.name: Invalid value: "a.b": must not contain dots',
     ),
-    ("Service", {"metadata": {"name": "1a"}}, 'metadata.name: Invalid value: "1a": a DNS-1035 label'),
+    (
+        "Service",
+        {"metadata": {"name": "1_"}},
+        'metadata.name: Invalid value: "1_": a lowercase RFC 1123 label',
+    ),
     ("Pod", {"metadata": {"name": "a" * 254}}, "must be no more than 253 bytes"),
     (
         "Pod",

@@ -41,7 +41,8 @@ def check_containers(spec: Json, path: str, volumes: Collection[str]) -> Errors:
     if not containers:
         yield required(f"{path}.containers")
     seen: set[str] = set()
-    for field, members in (("initContainers", items(spec, "initContainers")), ("containers", containers)):
+    # In this order: of two containers of one name, the server names the one that starts first.
+    for field, members in (("containers", containers), ("initContainers", items(spec, "initContainers"))):
         for index, container in enumerate(members):
             here = f"{path}.{field}[{index}]"
             name = text(container, "name")

@@ -15,7 +15,7 @@ _OPERATORS = frozenset(("In", "NotIn", "Exists", "DoesNotExist"))
 
 NAME_RULES: dict[str, NameRule] = {
     "Namespace": names.label,
-    "Service": names.label_1035,
+    "Service": names.label,
     "Role": names.path_segment,
     "RoleBinding": names.path_segment,
     "ClusterRole": names.path_segment,

@@ -91,12 +91,18 @@ def _rule(pattern: str, limit: int, sentence: str) -> NameRule:
 
 
 subdomain = _rule(_SUBDOMAIN, 253, SUBDOMAIN_ERROR)
-label = _rule(_LABEL, 63, LABEL_ERROR)
+_label = _rule(_LABEL, 63, LABEL_ERROR)
 label_1035 = _rule(_LABEL_1035, 63, LABEL_1035_ERROR)
 label_value = _rule(_VALUE, 63, VALUE_ERROR)
 config_key = _rule(_CONFIG_KEY, 253, CONFIG_KEY_ERROR)
 percent = _rule(_PERCENT, 16, PERCENT_ERROR)
 _name_part = _rule(_QUALIFIED, 63, QUALIFIED_ERROR)
+
+
+def label(name: str) -> tuple[str, ...]:
+    """Return what is wrong with a name that stands for one part of a host name."""
+    found = _label(name)
+    return ("must not contain dots",) if found == (LABEL_ERROR,) and not subdomain(name) else found
 
 
 @lru_cache(maxsize=4096)

@@ -26,6 +26,7 @@ from kcm.sandbox.schema.validation.pods import check_pod_spec
 _NO_MATCH = "`selector` does not match template `labels`"
 _OVER_REPLICAS = "cannot be greater than status.replicas"
 _ORDERED = frozenset(("OrderedReady", "Parallel"))
+_STRATEGIES = ("Recreate", "RollingUpdate")
 _UPDATES = frozenset(("RollingUpdate", "OnDelete"))
 _STATEFUL_MUTABLE = frozenset(
     (
@@ -144,9 +145,12 @@ def _check_template(spec: Json, owner: str) -> Errors:
 
 
 def _check_strategy(strategy: Json, path: str) -> Errors:
-    yield from one_of(strategy, path, "type", ("Recreate", "RollingUpdate"), must=True)
+    if (kind := text(strategy, "type")) not in _STRATEGIES:
+        # The server shows the strategy as its own struct has it.
+        yield not_supported(path, {"Type": kind, "RollingUpdate": strategy.get("rollingUpdate")}, _STRATEGIES)
+        return
     rolling_path = f"{path}.rollingUpdate"
-    if text(strategy, "type") == "Recreate":
+    if kind == "Recreate":
         if "rollingUpdate" in strategy:
             detail = "may not be specified when strategy `type` is 'Recreate'"
             yield forbidden(rolling_path, detail)
