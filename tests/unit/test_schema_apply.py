@@ -354,7 +354,7 @@ def test_entries_that_cannot_be_read_are_refused(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [([], True), ([{}], True), ([{"manager": "m"}], False), ([{}, {}], False), (None, False)],
+    [([], True), ([1], False), ([{}], True), ([{"manager": "m"}], False), ([{}, {}], False), (None, False)],
 )
 def test_empty_entries_reset(value: Any, expected: bool) -> None:
     assert resets(value) == expected

@@ -203,4 +203,9 @@ def _read_entry(index: int, given: Any) -> Entry:
 
 def resets(value: Any) -> bool:
     """Say whether a client's managedFields ask to forget all owners: `[]` or `[{}]`."""
-    return isinstance(value, list) and (not value or (len(value) == 1 and not any((value[0] or {}).values())))
+    match value:
+        case []:
+            return True
+        case [dict() as entry]:
+            return not any(entry.values())
+    return False
