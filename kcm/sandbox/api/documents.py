@@ -65,11 +65,17 @@ def _openapi_v2(accept: str) -> Response:
 def _openapi(request: Request, path: str, resources: Sequence[ResourceInfo]) -> Response | None:
     if path == "/openapi/v3":
         return _json(openapi.index(resources))
-    document = openapi.document(path.removeprefix("/openapi/v3/"), resources)
+    group_version = path.removeprefix("/openapi/v3/")
+    document = openapi.document(group_version, resources)
     if document is None:
         return None
+    asked = dict(request.query).get("hash", "")
+    present = openapi.index(resources)["paths"][group_version]["serverRelativeURL"] if asked else ""
+    if asked and not present.endswith(f"={asked}"):
+        # A document that was changed: who kept the old hash learns the new one.
+        return Response(301, b"", headers={"Location": present})
     # The index names each document with its hash, so it may be kept for ever.
-    return Response(200, document, headers={"Cache-Control": "public, immutable"} if request.query else {})
+    return Response(200, document, headers={"Cache-Control": "public, immutable"} if asked else {})
 
 
 def _discovery(request: Request, path: str, resources: Sequence[ResourceInfo]) -> Response | None:
