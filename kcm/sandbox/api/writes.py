@@ -183,8 +183,6 @@ class Writer:
         if shows_owners:
             document["metadata"]["managedFields"] = record.managed.decoded()
         new = rules.check_shape(resource, change(document))
-        given = new["metadata"].pop("managedFields", None)
-        old["metadata"].pop("managedFields", None)
         _check_identity(resource, call, new, record)
         if resource.custom is not None:
             call.warnings += check_fields(resource, new, call.validation, call.duplicates)
@@ -198,6 +196,8 @@ class Writer:
                 for name, value in new.items()
                 if name in old or name in changed
             }
+        given = new["metadata"].pop("managedFields", None)
+        old["metadata"].pop("managedFields", None)
         resource, new, old = settled(resource, new, old, record)
         rules.keep_system_metadata(new, old)
         if call.subresource == "status":
