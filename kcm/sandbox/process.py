@@ -42,6 +42,8 @@ HOST = "127.0.0.1"
 _TELL_OFTEN, _TELL_SELDOM = 0.25, 1.0
 _STOP_WITHIN = 3.0
 _LAST_LINES = 1.0
+# More than the API takes: what is over its limit is read, and refused with its Status.
+_MOST_READ = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class Sandbox:
         path = settings.metrics_file
         self._metrics_file = MetricsFile(path, self.api.metrics.book, clock) if path else None
         handler = self.api.handle_secured if self._security else self.api.handle
-        self._server = HttpServer(self._durability.guard(handler) if self._durability else handler)
+        guarded = self._durability.guard(handler) if self._durability else handler
+        self._server = HttpServer(guarded, max_body=_MOST_READ)
         self._cluster = Cluster(self.api.handle, settings.cluster, clock, rng)
         self._narrator = Narrator(colour=colour)
         if settings.narrate:
