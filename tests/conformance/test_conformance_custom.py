@@ -276,6 +276,17 @@ def test_a_deleted_definition_takes_its_objects_along(target, paths, group):
 # --- objects
 
 
+def test_unknown_fields_are_pruned(target, custom, name):
+    """reference: apiserver 2, CRD: Prune"""
+    answer = target.post(custom, widget(custom, name, what=1, parts=[{"id": "a", "x": 1}])).ok(201)
+    assert "what" not in answer.json["spec"]
+    assert answer.json["spec"]["parts"] == [{"id": "a", "level": 5}]
+    warnings = ", ".join(answer.headers.get_all("Warning"))
+    assert warnings == ", ".join(
+        f'299 - "unknown field \\"{field}\\""' for field in ("spec.parts[0].x", "spec.what")
+    )
+
+
 def test_unknown_fields_are_kept_where_the_schema_says_so(target, custom, name):
     """reference: apiserver 2, CRD: preserve-unknown-fields"""
     answer = target.post(custom, widget(custom, name, free={"deep": {"er": 1}})).ok(201)

@@ -164,6 +164,17 @@ def test_openapi_v3_lists_its_documents_by_hash(index):
     assert re.match(r"/openapi/v3/apis/apps/v1\?hash=.+", index["apis/apps/v1"]["serverRelativeURL"])
 
 
+def test_a_wrong_hash_is_redirected(target, index):
+    """reference: apiserver 1, Common: wrong hash → 301"""
+    answer = target.get("/openapi/v3/apis/apps/v1", hash="OLD").ok(301)
+    assert answer.headers["Location"] == index["apis/apps/v1"]["serverRelativeURL"]
+
+
+def test_a_document_is_there_without_a_hash_too(target, index):
+    """reference: apiserver 1, Common: v3 documents by `?hash=`, or without"""
+    assert target.get("/openapi/v3/apis/apps/v1").ok(200).json["openapi"].startswith("3.")
+
+
 def operations(document, kind):
     for path in document["paths"].values():
         for method, operation in path.items():

@@ -135,6 +135,14 @@ def test_names_of_fields_have_their_case(target, paths):
     assert answer.headers["Warning"] == '299 - "unknown field \\"Metadata\\""'
 
 
+def test_a_body_over_3_mib_is_too_large(target, paths, name):
+    """reference: apiserver 4, 413: body >3 MiB `limit is 3145728`"""
+    body = json.dumps(configmap(name, {"k": "x" * 3_200_000})).encode()
+    answer = target.post(paths.of("configmaps"), body).ok(413)
+    assert answer.message == "Request entity too large: limit is 3145728"
+    assert answer.reason == "RequestEntityTooLarge"
+
+
 def test_a_configmap_over_1_mib_is_invalid(target, paths, name):
     """reference: apiserver 5, 422 TooLong"""
     answer = target.post(paths.of("configmaps"), configmap(name, {"k": "x" * 1_100_000})).ok(422)
@@ -261,6 +269,7 @@ METHODS = {
     "put-collection": ("PUT", "configmaps", ""),
     "patch-collection": ("PATCH", "configmaps", ""),
     "post-item": ("POST", "configmaps", "x"),
+    "options": ("OPTIONS", "configmaps", ""),
 }
 
 

@@ -75,6 +75,7 @@ WORKLOADS = {
         "spec.strategy.rollingUpdate",
         "may not be specified when strategy `type` is 'Recreate'",
     ),
+    "unknown-strategy": (deployment(strategy={"type": "Sudden"}), "spec.strategy", "Unsupported value"),
     "deadline": (
         deployment(progressDeadlineSeconds=5, minReadySeconds=5),
         "spec.progressDeadlineSeconds",
@@ -233,6 +234,11 @@ PODS = {
         "FieldValueInvalid",
     ),
     "deadline": (pod(activeDeadlineSeconds=0), "spec.activeDeadlineSeconds", "FieldValueInvalid"),
+    "init-name": (
+        pod(initContainers=[{"name": "c", "image": "i"}]),
+        "spec.initContainers[0].name",
+        "FieldValueDuplicate",
+    ),
     "hostname": (pod(hostname="not a host"), "spec.hostname", "FieldValueInvalid"),
     "gate-name": (pod(schedulingGates=[{"name": ""}]), "spec.schedulingGates[0]", "FieldValueInvalid"),
 }
@@ -251,6 +257,7 @@ NAMES = {
     "underscore": ("configmaps", "a_b", "a lowercase RFC 1123 subdomain must consist of"),
     "edge": ("configmaps", "-a", "must start and end with an alphanumeric character"),
     "too-long": ("configmaps", "a" * 254, "must be no more than 253"),
+    "service-dot": ("services", "a.b", "must not contain dots"),
     "service-underscore": ("services", "a_b", "must consist of"),
     "service-long": ("services", "a" * 64, "must be no more than 63"),
 }
@@ -262,6 +269,15 @@ def test_a_name_has_its_form(target, paths, case):
     resource, given, words = NAMES[case]
     answer = refused(target, paths.of(resource), service() if resource == "services" else {}, given)
     assert [True for field, _, text in said(answer) if field == "metadata.name" and words in text]
+
+
+def test_a_namespaces_name_has_no_dots(target):
+    """reference: apiserver 5, Usual 422: DNS names"""
+    answer = target.post("/api/v1/namespaces", {"metadata": {"name": "a.b"}}).ok(422)
+    assert (
+        answer.message
+        == 'Namespace "a.b" is invalid: metadata.name: Invalid value: "a.b": must not contain dots'
+    )
 
 
 METADATA = {
