@@ -94,6 +94,8 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
     def _count(self, key: Key, done: Evaluation, instruments: Instruments, seconds: float) -> None:
         instruments.known(len(self._pacing))
         instruments.evaluated(done.action, done.error, seconds)
+        for each in done.computations:
+            instruments.computed(*each)
         if done.desired is not None:
             instruments.wants(key, done.desired)
 

@@ -69,7 +69,7 @@ class Verdict(NamedTuple):
 
     `desired` None: no scaling, the status keeps its old number. `metrics` None: none evaluated.
     `cause` is why a rescale happens. `warnings` are events; `failed`: the last event, after the
-    status was written, that no metric could be used.
+    status was written, that no metric could be used. `results` are those of all metrics.
     """
 
     desired: int | None
@@ -79,6 +79,7 @@ class Verdict(NamedTuple):
     cause: str = ""
     warnings: tuple[Failure, ...] = ()
     failed: Failure | None = None
+    results: tuple[Proposal | Failure, ...] = ()
 
 
 def bounds_of(spec: AutoscalerSpec) -> Bounds:
@@ -142,7 +143,8 @@ def verdict(
     shown = tuple(each.status if isinstance(each, Proposal) else MetricStatus() for each in results)
     best = _highest(results)
     if best is None or (failures and best.replicas < current):
-        return _inactive(failures, len(results), shown, conditions, memory, now)
+        found = _inactive(failures, len(results), shown, conditions, memory, now)
+        return found._replace(results=tuple(results))
 
     conditions = put(
         conditions,
@@ -167,7 +169,7 @@ def verdict(
     elif desired < current and raw < current:
         cause = BELOW_TARGET
     failed = failures[0] if failures else None
-    return Verdict(desired, conditions, memory, shown, cause, failures, failed)
+    return Verdict(desired, conditions, memory, shown, cause, failures, failed, tuple(results))
 
 
 def fall_back(

@@ -57,6 +57,15 @@ class Services(NamedTuple):
     selectors: Selectors
 
 
+class Computation(NamedTuple):
+    """One metric that was computed, for the metrics: type, where it points, failure, seconds."""
+
+    metric_type: str
+    action: str
+    error: str
+    seconds: float
+
+
 class Evaluation(NamedTuple):
     """What came of it; `desired` None: nothing could be decided. The rest is for the metrics."""
 
@@ -64,6 +73,7 @@ class Evaluation(NamedTuple):
     desired: int | None = None
     action: str = "none"
     error: str = "none"
+    computations: tuple[Computation, ...] = ()
 
 
 class BadSelector(Exception):
@@ -91,18 +101,43 @@ async def evaluation_of(
     conditions = put(hpa.status.conditions, ABLE, True, "SucceededGetScale", text, now)
     memory = memory.seeded(scale.replicas, now)
     bounds = scheduled(wishes.schedule, bounds_of(hpa.spec), now)
+    computations: tuple[Computation, ...] = ()
     view = outlook(hpa.spec, bounds, conditions, scale.replicas, services.settings)
     if wishes.paused:
         found = paused(conditions, memory, now)
     elif view is Outlook.MEASURE:
-        found = await _measured(ctx, hpa, wishes, bounds, scale, conditions, memory, services)
+        found, seconds = await _measured(ctx, hpa, wishes, bounds, scale, conditions, memory, services)
+        computations = _computations(hpa, found, seconds)
         found = fall_back(found, wishes.fallback, bounds, scale.replicas, now)
     else:
         found = unmeasured(view, bounds, conditions, memory, services.settings, now)
     await _warn(ctx, hpa, found.warnings)
     if wishes.dry_run:
-        return await _tell(ctx, hpa, scale, found)
-    return await _carry_out(ctx, hpa, bounds, scale, found, services.settings)
+        done = await _tell(ctx, hpa, scale, found)
+    else:
+        done = await _carry_out(ctx, hpa, bounds, scale, found, services.settings)
+    return done._replace(computations=computations)
+
+
+def _computations(
+    hpa: HorizontalPodAutoscaler, found: Verdict, seconds: list[float]
+) -> tuple[Computation, ...]:
+    """Return what is counted of each metric; its direction is from what the status said before (hpa 13)."""
+    before = hpa.status.current_replicas
+    counted = []
+    for spec, result, took in zip(hpa.spec.metrics, found.results, seconds, strict=False):
+        if isinstance(result, Failure):
+            error = "spec" if result.reason == INVALID_SOURCE else "internal"
+            counted.append(Computation(spec.type, "none", error, took))
+        else:
+            counted.append(Computation(spec.type, _action(before, result.replicas), "none", took))
+    return tuple(counted)
+
+
+def _action(before: int, after: int) -> str:
+    if after == before:
+        return "none"
+    return "scale_up" if after > before else "scale_down"
 
 
 async def _without_scale(
@@ -134,18 +169,20 @@ async def _measured(
     conditions: Conditions,
     memory: Memory,
     services: Services,
-) -> Verdict:
+) -> tuple[Verdict, list[float]]:
+    """Return the verdict of the metrics, and how long each took to read."""
     now, settings = ctx.now(), services.settings
     try:
         pods = _pods(ctx, scale, services.selectors)
         tolerance = tolerance_of(hpa.spec, settings)
     except BadSelector as error:
         conditions = put(conditions, ACTIVE, False, error.condition, str(error), now)
-        return Verdict(None, conditions, memory, warnings=(Failure(error.reason, str(error)),))
+        return Verdict(None, conditions, memory, warnings=(Failure(error.reason, str(error)),)), []
     except BadValue as error:
         conditions = put(conditions, ACTIVE, False, INVALID_SOURCE, f"tolerance: {error}", now)
-        return Verdict(None, conditions, memory, warnings=(Failure(INVALID_SOURCE, f"tolerance: {error}"),))
-    found = await measure(
+        warning = Failure(INVALID_SOURCE, f"tolerance: {error}")
+        return Verdict(None, conditions, memory, warnings=(warning,)), []
+    timed = await measure(
         ctx,
         services.fetcher,
         services.targets,
@@ -153,14 +190,15 @@ async def _measured(
         scale.selector,
         settings.sync_period * SHARED_FOR,
     )
-    reported = scale.reported
+    found, reported = [each for each, _ in timed], scale.reported
     if wishes.owned_only:
         pods = owned_by(ctx.cache, pods, scale.uid)
         found = [_only(samples, pods) for samples in found]
         # What a rolling update adds is not to count here either.
         reported = scale.replicas
     situation = Situation(pods, scale.replicas, reported, tolerance, now, settings, wishes.smoothing)
-    return verdict(hpa.spec, bounds, conditions, found, situation, memory)
+    decided = verdict(hpa.spec, bounds, conditions, found, situation, memory)
+    return decided, [seconds for _, seconds in timed]
 
 
 def _pods(ctx: Context, scale: Found, selectors: Selectors) -> tuple[MeasuredPod, ...]:
@@ -244,9 +282,7 @@ async def _carry_out(
     await _write(ctx, hpa, new, memory)
     if found.failed is not None and found.desired is None:
         await _warn(ctx, hpa, (found.failed,))
-    action = "none"
-    if rescaled and desired is not None:
-        action = "scale_up" if desired > current else "scale_down"
+    action = _action(current, desired) if rescaled and desired is not None else "none"
     return Evaluation(memory, desired, action, error)
 
 

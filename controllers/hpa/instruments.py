@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kcm import Context
 
 _PREFIX = "horizontal_pod_autoscaler_controller_"
+_TYPES = frozenset(("Resource", "ContainerResource", "Pods", "Object", "External"))
 _LATE = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 _BUCKETS = tuple(0.001 * 2**power for power in range(15))
 
@@ -25,6 +26,13 @@ class Instruments:
         )
         self._durations = metrics.histogram(
             f"{_PREFIX}reconciliation_duration_seconds", "Time an evaluation took.", labels, _BUCKETS
+        )
+        computed = (*labels, "metric_type")
+        self._computations = metrics.counter(
+            f"{_PREFIX}metric_computation_total", "Metrics computed for autoscalers.", computed
+        )
+        self._computation_times = metrics.histogram(
+            f"{_PREFIX}metric_computation_duration_seconds", "Time to read a metric.", computed, _BUCKETS
         )
         self._late = metrics.histogram(
             "kcm_hpa_late_seconds", "How long after it was due an evaluation began.", (), _LATE
@@ -44,6 +52,12 @@ class Instruments:
         """Count one evaluation: scale_up, scale_down or none; spec, internal or none."""
         self._reconciliations.labels(action, error).inc()
         self._durations.labels(action, error).observe(seconds)
+
+    def computed(self, metric_type: str, action: str, error: str, seconds: float) -> None:
+        """Count one metric of an evaluation. A type that is none of the API's is counted as "unknown"."""
+        labels = (action, error, metric_type if metric_type in _TYPES else "unknown")
+        self._computations.labels(*labels).inc()
+        self._computation_times.labels(*labels).observe(seconds)
 
     def wants(self, key: Key, replicas: int) -> None:
         """Show what an autoscaler asked for."""

@@ -37,8 +37,13 @@ async def measure(
     metrics: Sequence[MetricSpec],
     selector: str,
     fresh_for: float,
-) -> list[Measured]:
-    """Return what was measured for each metric, in order."""
+) -> list[tuple[Measured, float]]:
+    """Return what was measured for each metric, in order, and how many seconds it took."""
+    clock = asyncio.get_running_loop().time
+
+    async def timed(spec: MetricSpec) -> tuple[Measured, float]:
+        began = clock()
+        return await one(spec), clock() - began
 
     async def one(spec: MetricSpec) -> Measured:
         try:
@@ -54,7 +59,7 @@ async def measure(
         except READ_FAILURES as error:
             return Unmeasurable(f"the metrics API cannot be asked: {told(error)}")
 
-    return list(await asyncio.gather(*(one(spec) for spec in metrics)))
+    return list(await asyncio.gather(*(timed(spec) for spec in metrics)))
 
 
 async def _query(ctx: Context, targets: Targets, spec: MetricSpec, selector: str) -> Query:

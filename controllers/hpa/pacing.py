@@ -42,7 +42,7 @@ class Pacing:
         return turn.due - now
 
     def taken(self, hpa: HorizontalPodAutoscaler, now: float) -> float:
-        """Note that an evaluation begins, and return how late: the next is a period after this one was due."""
+        """Note that an evaluation begins; return how late. The next is a period after this one was due."""
         turn = self._turns[hpa.key]
         late = now - turn.due
         due = turn.due + self._period if late < self._period else now + self._period
