@@ -34,6 +34,7 @@ _GENERATION = frozenset(
         "CustomResourceDefinition",
         "DaemonSet",
         "Deployment",
+        "Ingress",
         "Job",
         "Pod",
         "PodDisruptionBudget",

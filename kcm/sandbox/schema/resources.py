@@ -147,6 +147,9 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     _core("ConfigMap", "configmaps", "cm"),
     _core("Secret", "secrets"),
     _core("Endpoints", "endpoints", "ep"),
+    _core("ReplicationController", "replicationcontrollers", "rc", "status", categories=("all",)),
+    _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", "status"),
+    _core("PersistentVolume", "persistentvolumes", "pv", "status", namespaced=False),
     _core("Event", "events", "ev"),
     _grouped("events.k8s.io", "v1", "Event", "events", "ev"),
     _grouped("apps", "v1", "Deployment", "deployments", "deploy", "status scale", ("all",)),
@@ -154,6 +157,16 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     _grouped("apps", "v1", "StatefulSet", "statefulsets", "sts", "status scale", ("all",)),
     _grouped("apps", "v1", "DaemonSet", "daemonsets", "ds", "status", ("all",)),
     _grouped("batch", "v1", "Job", "jobs", "", "status", ("all",)),
+    _grouped("batch", "v1", "CronJob", "cronjobs", "cj", "status", ("all",)),
+    ResourceInfo(
+        "networking.k8s.io",
+        "v1",
+        "Ingress",
+        "ingresses",
+        "ingress",
+        short_names=("ing",),
+        subresources=frozenset(("status",)),
+    ),
     _grouped(
         "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "status", ("all",)
     ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from kcm.sandbox.schema.canonical import canonicalize
 from kcm.sandbox.schema.custom.definition import default_definition
-from kcm.sandbox.schema.defaults import access, autoscaling, core, pods, workloads
+from kcm.sandbox.schema.defaults import access, autoscaling, core, networking, pods, storage, workloads
 from kcm.sandbox.schema.fields import type_of
 
 __all__ = ["apply_defaults", "apply_spelling", "qos_class"]
@@ -29,6 +29,11 @@ _BY_KIND: Mapping[str, Defaulter] = {
     "StatefulSet": workloads.default_stateful_set,
     "DaemonSet": workloads.default_daemon_set,
     "Job": workloads.default_job,
+    "CronJob": workloads.default_cron_job,
+    "ReplicationController": workloads.default_replication_controller,
+    "PersistentVolumeClaim": storage.default_claim,
+    "PersistentVolume": storage.default_volume,
+    "Ingress": networking.default_ingress,
     "Service": core.default_service,
     "Namespace": core.default_namespace,
     "Node": core.default_node,

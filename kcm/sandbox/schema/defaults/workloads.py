@@ -1,4 +1,4 @@
-"""Defaults of Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs (reference: apiserver §5)."""
+"""Defaults of the groups apps and batch, and of ReplicationControllers (reference: apiserver §5)."""
 
 from __future__ import annotations
 
@@ -81,3 +81,32 @@ def default_job(job: Json) -> None:
     spec.setdefault("podReplacementPolicy", failure)
     default_template(spec)
     part(job, "status")
+
+
+def default_replication_controller(controller: Json) -> None:
+    """Fill in a ReplicationController: its labels and its selector are the template's labels."""
+    spec = part(controller, "spec")
+    labels = part(part(part(spec, "template"), "metadata"), "labels")
+    meta = part(controller, "metadata")
+    if labels and not spec.get("selector"):
+        spec["selector"] = dict(labels)
+    if labels and not meta.get("labels"):
+        meta["labels"] = dict(labels)
+    spec.setdefault("replicas", 1)
+    default_template(spec)
+    part(controller, "status").setdefault("replicas", 0)
+
+
+def default_cron_job(cron_job: Json) -> None:
+    """Fill in a CronJob and the pods of its jobs."""
+    spec = part(cron_job, "spec")
+    spec["concurrencyPolicy"] = spec.get("concurrencyPolicy") or "Allow"
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    template = part(spec, "jobTemplate")
+    part(template, "metadata")
+    inner = part(template, "spec")
+    part(part(inner, "template"), "metadata")
+    default_template(inner)
+    part(cron_job, "status")

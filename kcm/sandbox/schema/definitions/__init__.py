@@ -7,10 +7,11 @@ from kcm.sandbox.schema.definitions import (
     cluster,
     extensions,
     metadata,
+    networking,
     pods,
     policies,
     volumes,
     workloads,
 )
 
-MODULES = (metadata, volumes, pods, cluster, workloads, policies, access, extensions)
+MODULES = (metadata, volumes, pods, cluster, workloads, policies, networking, access, extensions)

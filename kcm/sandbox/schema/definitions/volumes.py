@@ -10,6 +10,31 @@ from collections.abc import Mapping
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
     "io.k8s.api.core.v1": {
+        "PersistentVolume": "object; spec 2 PersistentVolumeSpec; status 3 PersistentVolumeStatus",
+        "PersistentVolumeSpec": """
+            accessModes 3 [string]; awsElasticBlockStore 2.2 AWSElasticBlockStoreVolumeSource;
+            azureDisk 2.16 AzureDiskVolumeSource; azureFile any; capacity 1 {quantity}; cephfs any;
+            cinder any; claimRef 4 ObjectReference; csi 2.22 CSIPersistentVolumeSource;
+            fc 2.10 FCVolumeSource; flexVolume any; flocker 2.11 FlockerVolumeSource;
+            gcePersistentDisk any; glusterfs any;
+            hostPath 2.3 HostPathVolumeSource; iscsi any; local 2.20 LocalVolumeSource;
+            mountOptions 7 [string]; nfs 2.5 NFSVolumeSource; nodeAffinity 9 VolumeNodeAffinity;
+            persistentVolumeReclaimPolicy 5 string; photonPersistentDisk any; portworxVolume any; quobyte any;
+            rbd any; scaleIO any; storageClassName 6 string; storageos any;
+            volumeAttributesClassName? 10 string; volumeMode? 8 string; vsphereVolume any
+        """,
+        "CSIPersistentVolumeSource": """
+            controllerExpandSecretRef 9 SecretReference; controllerPublishSecretRef 6 SecretReference;
+            driver! 1 string; fsType 4 string; nodeExpandSecretRef 10 SecretReference;
+            nodePublishSecretRef 8 SecretReference; nodeStageSecretRef 7 SecretReference; readOnly 3 bool;
+            volumeAttributes 5 {string}; volumeHandle! 2 string
+        """,
+        "SecretReference": "name 1 string; namespace 2 string",
+        "LocalVolumeSource": "fsType? 2 string; path! 1 string",
+        "VolumeNodeAffinity": "required 1 NodeSelector",
+        "PersistentVolumeStatus": """
+            lastPhaseTransitionTime? 4 time; message 2 string; phase 1 string; reason 3 string
+        """,
         "Volume": """
             awsElasticBlockStore 2.4 AWSElasticBlockStoreVolumeSource; azureDisk 2.22 AzureDiskVolumeSource;
             azureFile 2.18 AzureFileVolumeSource; cephfs 2.14 CephFSVolumeSource;

@@ -1,4 +1,4 @@
-"""Fields of the groups apps and batch.
+"""Fields of the groups apps and batch, and of what came before them.
 
 Data in the language of `kcm.sandbox.schema.fields`: OpenAPI package, type, fields. Facts of the
 Kubernetes API (names, field numbers, types, list keys), no prose.
@@ -9,6 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
+    "io.k8s.api.core.v1": {
+        "ReplicationController": """
+            object; spec 2 ReplicationControllerSpec; status 3 ReplicationControllerStatus
+        """,
+        "ReplicationControllerSpec": """
+            minReadySeconds 4 int; replicas? 1 int; selector 2 {string}; template 3 PodTemplateSpec
+        """,
+        "ReplicationControllerStatus": """
+            availableReplicas 5 int; conditions 6 [ReplicationControllerCondition] by type;
+            fullyLabeledReplicas 2 int; observedGeneration 3 long; readyReplicas 4 int; replicas! 1 int
+        """,
+        "ReplicationControllerCondition": """
+            lastTransitionTime 3 time; message 5 string; reason 4 string; status! 2 string; type! 1 string
+        """,
+    },
     "io.k8s.api.apps.v1": {
         "Deployment": "object; spec! 2 DeploymentSpec; status 3 DeploymentStatus",
         "DeploymentSpec": """
@@ -76,6 +91,14 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         """,
     },
     "io.k8s.api.batch.v1": {
+        "CronJob": "object; spec 2 CronJobSpec; status 3 CronJobStatus",
+        "CronJobSpec": """
+            concurrencyPolicy 3 string; failedJobsHistoryLimit? 7 int; jobTemplate! 5 JobTemplateSpec;
+            schedule! 1 string; startingDeadlineSeconds? 2 long; successfulJobsHistoryLimit? 6 int;
+            suspend? 4 bool; timeZone? 8 string
+        """,
+        "JobTemplateSpec": "metadata 1 ObjectMeta; spec 2 JobSpec",
+        "CronJobStatus": "active 1 [ObjectReference]; lastScheduleTime? 4 time; lastSuccessfulTime? 5 time",
         "Job": "object; spec 2 JobSpec; status 3 JobStatus",
         "JobSpec": """
             activeDeadlineSeconds? 3 long; backoffLimit? 7 int; backoffLimitPerIndex? 12 int;
