@@ -13,7 +13,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from controllers.hpa.evaluation import Evaluation, Services, evaluation_of
+from controllers.hpa.actuation import Evaluation
+from controllers.hpa.evaluation import Services, evaluation_of
 from controllers.hpa.fetching import Fetcher
 from controllers.hpa.instruments import Instruments
 from controllers.hpa.memory import Memory

@@ -2,21 +2,28 @@
 
 The order of the reference (hpa 8): target, selector, metrics, decision, rescale, status, and
 the event about metrics that failed last of all. Guarantees: each step that fails leaves a
-condition and an event, and what was desired before stays desired; the rescale carries the uid
-of the scale that was read. Decides nothing itself: see `decide`.
+condition and an event, and what was desired before stays desired. Decides nothing itself (see
+`decide`), and writes through `actuation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from controllers.hpa.actuation import (
+    Computation,
+    Evaluation,
+    carry_out,
+    direction,
+    tell,
+    warn,
+    write_status,
+)
 from controllers.hpa.conditions import ABLE, ACTIVE, Conditions, put
 from controllers.hpa.decide import (
     Outlook,
     Verdict,
-    at_zero,
     bounds_of,
     fall_back,
     outlook,
@@ -27,18 +34,16 @@ from controllers.hpa.decide import (
 )
 from controllers.hpa.evaluate import INVALID_SOURCE, Failure, Measured, Situation
 from controllers.hpa.fetching import Fetcher
-from controllers.hpa.limits import Bounds, longest_period
+from controllers.hpa.limits import Bounds
 from controllers.hpa.measure import measure
 from controllers.hpa.memory import Memory
 from controllers.hpa.schedules import scheduled
 from controllers.hpa.selectors import Selectors, owned_by, pods_of
 from controllers.hpa.settings import Settings
-from controllers.hpa.status import new_status, status_plan
-from controllers.hpa.targets import Found, Targets, Unreachable, told
+from controllers.hpa.targets import Found, Targets, Unreachable
 from controllers.hpa.values import BadValue
 from controllers.hpa.wishes import Wishes
-from kcm import Plan, Target
-from kcm.objects import Condition, HorizontalPodAutoscaler, Key, Selector
+from kcm.objects import HorizontalPodAutoscaler, Selector
 from kcm.objects.autoscalers import AutoscalerStatus, MeasuredPod
 
 if TYPE_CHECKING:
@@ -57,25 +62,6 @@ class Services(NamedTuple):
     selectors: Selectors
 
 
-class Computation(NamedTuple):
-    """One metric that was computed, for the metrics: type, where it points, failure, seconds."""
-
-    metric_type: str
-    action: str
-    error: str
-    seconds: float
-
-
-class Evaluation(NamedTuple):
-    """What came of it; `desired` None: nothing could be decided. The rest is for the metrics."""
-
-    memory: Memory
-    desired: int | None = None
-    action: str = "none"
-    error: str = "none"
-    computations: tuple[Computation, ...] = ()
-
-
 class BadSelector(Exception):
     """The target's selector cannot be used: `reason` is the event's, `condition` the condition's."""
 
@@ -91,7 +77,7 @@ async def evaluation_of(
     """Evaluate one autoscaler now."""
     now = ctx.now()
     if wishes.problems != memory.told:
-        await _warn(ctx, hpa, tuple(Failure("InvalidAnnotation", text) for text in wishes.problems))
+        await warn(ctx, hpa, tuple(Failure("InvalidAnnotation", text) for text in wishes.problems))
         memory = memory._replace(told=wishes.problems)
     try:
         scale = await services.targets.scale(ctx, ctx.key, hpa.spec.scale_target_ref)
@@ -111,11 +97,11 @@ async def evaluation_of(
         found = fall_back(found, wishes.fallback, bounds, scale.replicas, now)
     else:
         found = unmeasured(view, bounds, conditions, memory, services.settings, now)
-    await _warn(ctx, hpa, found.warnings)
+    await warn(ctx, hpa, found.warnings)
     if wishes.dry_run:
-        done = await _tell(ctx, hpa, scale, found)
+        done = await tell(ctx, hpa, scale, found)
     else:
-        done = await _carry_out(ctx, hpa, bounds, scale, found, services.settings)
+        done = await carry_out(ctx, hpa, bounds, scale, found, services.settings)
     return done._replace(computations=computations)
 
 
@@ -130,14 +116,8 @@ def _computations(
             error = "spec" if result.reason == INVALID_SOURCE else "internal"
             counted.append(Computation(spec.type, "none", error, took))
         else:
-            counted.append(Computation(spec.type, _action(before, result.replicas), "none", took))
+            counted.append(Computation(spec.type, direction(before, result.replicas), "none", took))
     return tuple(counted)
-
-
-def _action(before: int, after: int) -> str:
-    if after == before:
-        return "none"
-    return "scale_up" if after > before else "scale_down"
 
 
 async def _without_scale(
@@ -147,7 +127,7 @@ async def _without_scale(
     failure = Failure("FailedGetScale", str(error))
     text = f"the scale of the target cannot be read: {error}"
     conditions = put(hpa.status.conditions, ABLE, False, failure.reason, text, ctx.now())
-    await _warn(ctx, hpa, (failure,))
+    await warn(ctx, hpa, (failure,))
     status = hpa.status
     new = AutoscalerStatus(
         status.current_replicas,
@@ -156,7 +136,7 @@ async def _without_scale(
         status.current_metrics,
         conditions,
     )
-    await _write(ctx, hpa, new, memory)
+    await write_status(ctx, hpa, new, memory)
     return Evaluation(memory, None, "none", "internal")
 
 
@@ -227,92 +207,3 @@ def _only(found: Measured, pods: tuple[MeasuredPod, ...]) -> Measured:
         return found
     names = {pod.metadata.name for pod in pods}
     return {name: sample for name, sample in found.items() if name in names}
-
-
-async def _tell(ctx: Context, hpa: HorizontalPodAutoscaler, scale: Found, found: Verdict) -> Evaluation:
-    """Say what would be done, in status and, when it is another thing than before, by an event."""
-    now, current, conditions = ctx.now(), scale.replicas, found.conditions
-    if found.desired is not None and found.desired != current:
-        text = f"would scale {current} → {found.desired}"
-        told_before = any(each.type == ABLE and each.message == text for each in hpa.status.conditions)
-        conditions = put(conditions, ABLE, True, "DryRun", text, now)
-        if not told_before:
-            await ctx.apply(Plan.emit(hpa, "Normal", "DryRun", f"{text}; reason: {found.cause}"))
-    new = new_status(hpa, conditions, current=current, desired=current, metrics=found.metrics)
-    await _write(ctx, hpa, new, found.memory)
-    return Evaluation(found.memory, None, "none", "internal" if found.warnings else "none")
-
-
-async def _carry_out(
-    ctx: Context,
-    hpa: HorizontalPodAutoscaler,
-    bounds: Bounds,
-    scale: Found,
-    found: Verdict,
-    settings: Settings,
-) -> Evaluation:
-    """Rescale if that was decided, then write the status."""
-    now, current, memory = ctx.now(), scale.replicas, found.memory
-    conditions, desired = found.conditions, found.desired
-    rescaled = False
-    error = "internal" if found.failed or found.warnings else "none"
-    if desired is not None and desired != current:
-        target = Target(scale.resource, Key(ctx.key.namespace, hpa.spec.scale_target_ref.name), scale.uid)
-        outcome = await ctx.apply(Plan.scale(target, desired, because=found.cause or "windows or bounds"))
-        if outcome.failed:
-            note = f"New size: {desired}; reason: {found.cause}; error: {told(outcome.failed[0].error)}"
-            conditions = put(conditions, ABLE, False, "FailedUpdateScale", note, now)
-            await _warn(ctx, hpa, (Failure("FailedRescale", note),))
-            desired, error = None, "internal"
-        else:
-            rescaled = True
-            conditions, memory = _after_rescale(
-                hpa, bounds, current, desired, conditions, memory, settings, now
-            )
-            note = f"New size: {desired}; reason: {found.cause}"
-            await ctx.apply(Plan.emit(hpa, "Normal", "SuccessfulRescale", note))
-    new = new_status(
-        hpa,
-        conditions,
-        current=current,
-        desired=hpa.status.desired_replicas if desired is None else desired,
-        metrics=found.metrics,
-        rescaled_at=now if rescaled else None,
-    )
-    await _write(ctx, hpa, new, memory)
-    if found.failed is not None and found.desired is None:
-        await _warn(ctx, hpa, (found.failed,))
-    action = _action(current, desired) if rescaled and desired is not None else "none"
-    return Evaluation(memory, desired, action, error)
-
-
-def _after_rescale(
-    hpa: HorizontalPodAutoscaler,
-    bounds: Bounds,
-    before: int,
-    after: int,
-    conditions: Conditions,
-    memory: Memory,
-    settings: Settings,
-    now: datetime,
-) -> tuple[tuple[Condition, ...], Memory]:
-    text = f"the target was rescaled from {before} to {after}"
-    conditions = put(conditions, ABLE, True, "SucceededRescale", text, now)
-    conditions = at_zero(hpa.spec, bounds, conditions, before, after, settings, now)
-    behavior = hpa.spec.behavior
-    if behavior is not None:
-        rules = behavior.scale_up if after > before else behavior.scale_down
-        memory = memory.rescaled(before, after, now, longest_period(rules))
-    return conditions, memory
-
-
-async def _write(ctx: Context, hpa: HorizontalPodAutoscaler, new: AutoscalerStatus, memory: Memory) -> None:
-    """Write the status; if it fails, the next evaluation writes it (reference: hpa 12)."""
-    outcome = await ctx.apply(status_plan(hpa, new, memory))
-    for failed in outcome.failed:
-        await _warn(ctx, hpa, (Failure("FailedUpdateStatus", told(failed.error)),))
-
-
-async def _warn(ctx: Context, hpa: HorizontalPodAutoscaler, failures: tuple[Failure, ...]) -> None:
-    for failure in failures:
-        await ctx.apply(Plan.emit(hpa, "Warning", failure.reason, failure.note))
