@@ -36,6 +36,7 @@ _GENERATION = frozenset(
         "Deployment",
         "Ingress",
         "Job",
+        "NetworkPolicy",
         "Pod",
         "PodDisruptionBudget",
         "ReplicaSet",

@@ -167,6 +167,14 @@ RESOURCES: tuple[ResourceInfo, ...] = (
         short_names=("ing",),
         subresources=frozenset(("status",)),
     ),
+    ResourceInfo(
+        "networking.k8s.io",
+        "v1",
+        "NetworkPolicy",
+        "networkpolicies",
+        "networkpolicy",
+        short_names=("netpol",),
+    ),
     _grouped(
         "autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "status", ("all",)
     ),

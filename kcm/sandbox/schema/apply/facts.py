@@ -95,6 +95,8 @@ KEPT: Mapping[str, tuple[str, ...]] = {
     "NamespaceCondition": ("lastTransitionTime",),
     "Node": ("spec", "status"),
     "NodeCondition": ("lastHeartbeatTime", "lastTransitionTime"),
+    "NetworkPolicy": ("spec",),
+    "NetworkPolicySpec": ("podSelector",),
     "NodeDaemonEndpoints": ("kubeletEndpoint",),
     "NodeRuntimeHandler": ("name",),
     "NodeStatus": ("daemonEndpoints", "nodeInfo"),

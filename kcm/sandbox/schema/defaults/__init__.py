@@ -34,6 +34,7 @@ _BY_KIND: Mapping[str, Defaulter] = {
     "PersistentVolumeClaim": storage.default_claim,
     "PersistentVolume": storage.default_volume,
     "Ingress": networking.default_ingress,
+    "NetworkPolicy": networking.default_network_policy,
     "Service": core.default_service,
     "Namespace": core.default_namespace,
     "Node": core.default_node,

@@ -26,5 +26,17 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "IngressLoadBalancerStatus": "ingress 1 [IngressLoadBalancerIngress]",
         "IngressLoadBalancerIngress": "hostname 2 string; ip 1 string; ports 4 [IngressPortStatus]",
         "IngressPortStatus": "error? 3 string; port! 1 int; protocol! 2 string",
+        "NetworkPolicy": "object; spec 2 NetworkPolicySpec",
+        "NetworkPolicySpec": """
+            egress 3 [NetworkPolicyEgressRule]; ingress 2 [NetworkPolicyIngressRule];
+            podSelector 1 LabelSelector; policyTypes 4 [string]
+        """,
+        "NetworkPolicyIngressRule": "from 2 [NetworkPolicyPeer]; ports 1 [NetworkPolicyPort]",
+        "NetworkPolicyEgressRule": "ports 1 [NetworkPolicyPort]; to 2 [NetworkPolicyPeer]",
+        "NetworkPolicyPort": "endPort? 3 int; port? 2 intOrString; protocol? 1 string",
+        "NetworkPolicyPeer": """
+            ipBlock 3 IPBlock; namespaceSelector 2 LabelSelector; podSelector 1 LabelSelector
+        """,
+        "IPBlock": "cidr! 1 string; except 2 [string]",
     },
 }
