@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--kube-api-burst", type=int, metavar="N", help="requests at once before the limit applies"
     )
+    run.add_argument(
+        "--dry-run", action="store_true", help="write nothing: log what would be done and show it at /statusz"
+    )
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     run.add_argument("--log-format", choices=("auto", "json", "text"))
 

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     keep_buffers()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(configuration, controllers))
+            runner.run(_live(configuration, controllers, options.dry_run))
     except Exception as error:  # noqa: BLE001 - a process edge, see below
         # A process edge: one line instead of a traceback of groups of groups.
         cause = _first(error)
@@ -107,7 +107,7 @@ def configured(options: argparse.Namespace) -> Configuration:
     return whole
 
 
-async def _live(configuration: Configuration, controllers: dict[str, str]) -> None:
+async def _live(configuration: Configuration, controllers: dict[str, str], dry_run: bool) -> None:
     clock, rng = SystemClock(), SeededRng()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -131,7 +131,8 @@ async def _live(configuration: Configuration, controllers: dict[str, str]) -> No
         allow_insecure=client.allow_insecure_tls,
     )
     identity = configuration.leader_election.identity or f"{socket.gethostname()}_{rng.uuid()}"
-    manager = Manager(configuration, controllers, identity, source, _connect, ProcessLauncher(), clock, rng)
+    parts = (identity, source, _connect, ProcessLauncher(), clock, rng)
+    manager = Manager(configuration, controllers, *parts, dry_run=dry_run)
     await manager.run(stop)
 
 

@@ -35,6 +35,7 @@ from kcm.host.messages import (
     Lead,
     MetricsReport,
     NewCredentials,
+    NotSent,
     Refuse,
     Renew,
     Stop,
@@ -46,6 +47,7 @@ from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
 from kcm.runtime.controller import Controller, Rate
 from kcm.runtime.fence import Fence
+from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
 
@@ -111,6 +113,9 @@ class HostAgent:
                 self._credentials.put(credentials)
             case Configure() as configure:
                 self._credentials.put(configure.credentials)
+                if configure.dry_run:
+                    # Whatever gets past the rehearsal, no write leaves this process.
+                    self._fence.close()
                 self._configured.set_result(configure)
             case Stop(grace):
                 self._grace = grace
@@ -161,6 +166,7 @@ class HostAgent:
                 self._metrics,
                 self._clock,
                 self._rng,
+                self._rehearse if configure.dry_run else None,
             )
             for task, controller in controllers
         )
@@ -225,6 +231,9 @@ class HostAgent:
         if not self._synced and self._replicas.synced:
             self._synced = True
             self._send(Synced())
+
+    def _rehearse(self, planned: Planned) -> None:
+        self._send(NotSent(planned))
 
     def _report_metrics(self) -> None:
         self._replicas.show(self._metrics)

@@ -16,6 +16,7 @@ import msgspec
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.objects.resource import ResourceType
+from kcm.runtime.rehearsal import Planned
 
 MOST_WATCHES = 256
 MOST_BARRIERS = 1024
@@ -54,6 +55,7 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
     log_level: str
     log_format: Literal["auto", "json", "text"]
     heartbeat_period: float
+    dry_run: bool = False
 
 
 class NewCredentials(msgspec.Struct, frozen=True, tag="credentials"):
@@ -154,6 +156,14 @@ class MetricsReport(msgspec.Struct, frozen=True, tag="metrics"):
     snapshot: msgspec.Raw
 
 
+class NotSent(msgspec.Struct, frozen=True, tag="notSent"):
+    """A dry run: what a controller would have done."""
+
+    planned: Planned
+
+
+Reports = MetricsReport | NotSent
+
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     """All workers have ended; nothing will be written any more.
 
@@ -165,4 +175,4 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     complete: bool = True
 
 
-ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | MetricsReport | Stopped
+ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | Reports | Stopped

@@ -27,6 +27,7 @@ from kcm.runtime.enqueue import Change, keys_of
 from kcm.runtime.events import EventLog
 from kcm.runtime.queue_metrics import PrometheusQueueMetrics
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
+from kcm.runtime.rehearsal import Planned, Rehearsal, RehearsedReconcile
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
 from kcm.workqueue import Priority, WorkQueue
@@ -49,6 +50,7 @@ class ControllerRunner:
         metrics: Metrics,
         clock: Clock,
         rng: Rng,
+        rehearse: Callable[[Planned], None] | None = None,
     ) -> None:
         self._task = task
         self._controller = controller
@@ -66,13 +68,18 @@ class ControllerRunner:
         )
         api = client(task.name)
         self._events = EventLog(client(task.name), f"{task.name}-controller", clock, metrics, log)
-        applier = Applier(api, replicas, self._events, width)
+        writer = Applier(api, replicas, self._events, width)
+        rehearsal = Rehearsal(task.name, rehearse, metrics, log) if rehearse is not None else None
+
+        def applier(key: Key) -> Applier | RehearsedReconcile:
+            return rehearsal.begin(key) if rehearsal is not None else writer
+
         self._dispatcher = Dispatcher(
             controller,
             self._queue,
             self._cache,
             freshness,
-            lambda key: Context(key, clock, self._cache, applier, api, metrics, log.bind(key=str(key))),
+            lambda key: Context(key, clock, self._cache, applier(key), api, metrics, log.bind(key=str(key))),
             ReconcileMetrics(metrics, task.name, clock),
             clock,
             log,

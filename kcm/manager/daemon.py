@@ -40,6 +40,7 @@ from kcm.manager.informers import Informers
 from kcm.manager.launcher import HostLauncher
 from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
+from kcm.manager.rehearsals import Rehearsals
 from kcm.objects.events import ObjectReference
 from kcm.objects.leases import Lease
 from kcm.objects.resource import Key
@@ -71,7 +72,9 @@ class Manager:
         launcher: HostLauncher,
         clock: Clock,
         rng: Rng,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._configuration = configuration
         self._controllers = controllers
         self._identity = identity
@@ -97,6 +100,7 @@ class Manager:
         self._observatory = Observatory(
             configuration, self.hosts, self._informers, self._elector, self._exposition, clock
         )
+        self._rehearse()
         self.port = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -128,6 +132,15 @@ class Manager:
     def status(self) -> Status:
         """Return what /statusz shows."""
         return self._observatory.status()
+
+    def _rehearse(self) -> None:
+        """In a dry run, collect what hosts would do, and tell the cluster nothing."""
+        if not self._dry_run:
+            return
+        self._leadership.silent = True
+        rehearsals = self._observatory.rehearsals = Rehearsals(self._clock)
+        for host in self.hosts:
+            host.rehearsed = rehearsals.take
 
     async def _serve(self, server: HttpServer) -> None:
         serving = self._configuration.serving
@@ -200,6 +213,7 @@ class Manager:
                 log_level=configuration.logging.level,
                 log_format=configuration.logging.format,
                 heartbeat_period=hosts.heartbeat_period,
+                dry_run=self._dry_run,
             )
 
         settings = LifeSettings(
@@ -222,7 +236,8 @@ class Manager:
 
     def _make_elector(self, transport: Transport) -> Elector | Solo:
         election = self._configuration.leader_election
-        if not election.enabled:
+        if self._dry_run or not election.enabled:
+            # A dry run never takes the Lease from those who work.
             return Solo(self._identity)
         settings = ElectionSettings(
             election.lease_duration,

@@ -31,6 +31,7 @@ from kcm.host.messages import (
     MetricsReport,
     NeedCredentials,
     NewCredentials,
+    NotSent,
     Refuse,
     Renew,
     Stop,
@@ -41,6 +42,7 @@ from kcm.host.messages import (
 from kcm.manager import host_life as life
 from kcm.manager.informers import Informers, Subscription
 from kcm.manager.launcher import HostHandle, HostLauncher
+from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -67,6 +69,7 @@ class HostSupervisor:
     ) -> None:
         self.name = name
         self.controllers = controllers
+        self.rehearsed: Callable[[Planned], None] = lambda planned: None
         self.state: life.State = life.Waiting(0.0)
         self.epoch = 0
         self.last_death = ""
@@ -284,6 +287,8 @@ class HostSupervisor:
                 self._stopped = True
             case MetricsReport(snapshot):
                 self._exposition.update(self.name, self.epoch, bytes(snapshot))
+            case NotSent(planned):
+                self.rehearsed(planned)
             case NeedCredentials():
                 self._need_credentials()
             case Barrier(number, resources):

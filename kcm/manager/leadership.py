@@ -37,6 +37,7 @@ class Leadership:
         self._events = events
         self.term: Term | None = None
         self.stopping = False
+        self.silent = False
 
     def elected(self, term: Term) -> None:
         """Promote every host as soon as it is fresh."""
@@ -67,6 +68,8 @@ class Leadership:
 
     def _tell(self, term: Term, what: str) -> None:
         """Tell it on the Lease, as every Kubernetes leader does (reference: runtime §5)."""
+        if self.silent:
+            return
         about = msgspec.structs.replace(self._lease, uid=term.uid, resource_version=term.version)
         self._events.emit(Emit(about, "Normal", "LeaderElection", f"{term.identity} {what}"))
 

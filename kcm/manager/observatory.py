@@ -21,6 +21,7 @@ from kcm.manager import host_life as life
 from kcm.manager.hosts import HostSupervisor
 from kcm.manager.informers import Informers
 from kcm.manager.leadership import Solo
+from kcm.manager.rehearsals import Rehearsals
 from kcm.serving.health import Checks
 from kcm.serving.pages import Sources, pages
 from kcm.serving.status import (
@@ -53,6 +54,7 @@ class Observatory:
         clock: Clock,
     ) -> None:
         self.stopping = False
+        self.rehearsals: Rehearsals | None = None
         self._configuration = configuration
         self._hosts = hosts
         self._informers = informers
@@ -106,6 +108,8 @@ class Observatory:
             hosts=tuple(self._host(host) for host in self._hosts),
             controllers=tuple(status for host in self._hosts for status in self._controllers_of(host)),
             caches=tuple(self._caches()),
+            dry_run=self.rehearsals is not None,
+            plans=self.rehearsals.plans() if self.rehearsals is not None else (),
             failing={
                 f"{checks.endpoint}/{name}": reason
                 for checks in (self._livez, self._readyz)

@@ -22,6 +22,7 @@ from kcm.client.transport import Unanswered
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier
 from kcm.runtime.plan import Action, Create, Delete, Failed, Outcome, Patch, Plan, Scale
+from kcm.runtime.rehearsal import Rehearsed, RehearsedReconcile
 from kcm.telemetry.logging import Logger
 from kcm.telemetry.metrics import Metrics
 
@@ -36,7 +37,7 @@ class Context:
         key: Key,
         clock: Clock,
         cache: Cache,
-        applier: Applier,
+        applier: Applier | RehearsedReconcile,
         client: ApiClient,
         metrics: Metrics,
         log: Logger,
@@ -46,6 +47,7 @@ class Context:
         self.metrics = metrics
         self.log = log
         self.unsettled: set[ResourceType] = set()
+        self.rehearsed = False
         self._clock = clock
         self._applier = applier
         self._client = client
@@ -60,6 +62,9 @@ class Context:
             return Outcome()
         try:
             outcome = await self._applier.apply(plan)
+        except Rehearsed:
+            self.rehearsed = True
+            raise
         except BaseException:
             # Cut off in the middle: any of the writes may have been on its way.
             self.unsettled.update(filter(None, map(_resource_of, plan.actions)))

@@ -26,6 +26,7 @@ from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller
 from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
+from kcm.runtime.rehearsal import RECHECK_SECONDS
 from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
 from kcm.telemetry.logging import Logger
 from kcm.workqueue import Priority, ShutDown, WorkQueue
@@ -123,9 +124,13 @@ class Dispatcher:
             # A controller that waited for something cancelled would end this worker without a word.
             self._failed(key, error)
         except Exception as error:  # noqa: BLE001 - the dispatcher: the one place that decides about failures
-            self._failed(key, error)
+            if context.rehearsed:
+                self._succeeded(key, RequeueAfter(RECHECK_SECONDS))
+            else:
+                self._failed(key, error)
         else:
-            self._succeeded(key, result)
+            # Whatever was decided behind a plan that was not sent must not bring it back at once.
+            self._succeeded(key, RequeueAfter(RECHECK_SECONDS) if context.rehearsed else result)
         finally:
             if context.unsettled:
                 self._unsettled[key] = self._unsettled.get(key, frozenset()) | context.unsettled

@@ -80,13 +80,25 @@ class CacheStatus(Row, frozen=True):
     reason: str = ""
 
 
+class PlanStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """A plan that a dry run did not send: its first actions with their reasons, and how many there are."""
+
+    at: datetime
+    controller: str
+    key: str
+    actions: tuple[str, ...]
+    total: int
+
+
 class Status(Row, frozen=True):
-    """The whole page."""
+    """The whole page. `plans`: what a dry run would have done, newest first."""
 
     build: BuildStatus
     election: ElectionStatus = ElectionStatus()
     hosts: tuple[HostStatus, ...] = ()
     controllers: tuple[ControllerStatus, ...] = ()
     caches: tuple[CacheStatus, ...] = ()
+    dry_run: bool = False
+    plans: tuple[PlanStatus, ...] = ()
     failing: dict[str, str] = {}
     """Health checks that fail now, with their reasons: "readyz/leader-election" -> why."""

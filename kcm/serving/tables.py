@@ -16,6 +16,7 @@ from kcm.serving.status import (
     ControllerStatus,
     ElectionStatus,
     HostStatus,
+    PlanStatus,
     Status,
 )
 from kcm.telemetry.cleaning import clean_text
@@ -34,6 +35,8 @@ def status_text(status: Status) -> str:
     parts.append(_part("CONTROLLERS", _CONTROLLER_HEAD, [_controller(row) for row in status.controllers]))
     parts.append(_part("HOSTS", _HOST_HEAD, [_host(row) for row in status.hosts]))
     parts.append(_part("CACHES", _CACHE_HEAD, [_cache(row) for row in status.caches]))
+    if status.dry_run:
+        parts.append(_part("PLANS NOT SENT (dry run)", _PLAN_HEAD, _plans(status.plans)))
     return "\n".join(parts)
 
 
@@ -129,6 +132,20 @@ def _cache(row: CacheStatus) -> tuple[Cell, ...]:
     event = "-" if row.event_age is None else f"{age(row.event_age)} ago"
     counts = (row.objects, size(row.bytes), row.readers)
     return (row.resource, row.selector or "all", row.state, *counts, row.position, event, row.reason)
+
+
+_PLAN_HEAD = ("TIME", "CONTROLLER", "KEY", "WOULD")
+
+
+def _plans(plans: Sequence[PlanStatus]) -> list[tuple[Cell, ...]]:
+    rows: list[tuple[Cell, ...]] = []
+    for plan in plans:
+        more = plan.total - len(plan.actions)
+        lines = (*plan.actions, *((f"and {more} more",) if more > 0 else ()))
+        for number, line in enumerate(lines):
+            head = ("", "", "") if number else (format_time(plan.at), plan.controller, plan.key)
+            rows.append((*head, line))
+    return rows
 
 
 def _part(title: str, head: tuple[str, ...], rows: Sequence[Sequence[Cell]]) -> str:

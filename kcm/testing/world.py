@@ -112,11 +112,13 @@ class World:
         crash_after: int | None = None,
         crash_of: str = "",
         may_fail: bool = False,
+        dry_run: bool = False,
     ) -> Daemon:
         """Start a daemon. With `crash_after`, its hosts die behind that many writes (once).
 
         `crash_of` names one controller, whose writes alone are counted for that. With `may_fail`,
-        the daemon's own error is kept in its `error`; else it ends the world.
+        the daemon's own error is kept in its `error`; else it ends the world. With `dry_run` it writes
+        nothing.
         """
         daemon: Daemon
         launcher: LoopLauncher
@@ -148,6 +150,7 @@ class World:
             launcher,
             self.clock,
             self.rng,
+            dry_run,
         )
         daemon = Daemon(manager, launcher)
         self._background.append(daemon.begin(self._group, may_fail))
