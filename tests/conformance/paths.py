@@ -1,5 +1,7 @@
 """Where resources are: paths by plural name, and the smallest bodies the server takes."""
 
+import itertools
+import os
 from dataclasses import dataclass
 
 GROUPS = {
@@ -32,6 +34,14 @@ CLUSTER_WIDE = {
 }
 # Nothing on a real cluster acts upon a pod that asks for this scheduler.
 NOBODY = "conformance-nobody"
+
+
+_missing = itertools.count(1)
+
+
+def nowhere():
+    """The name of a node that is not there; another each time: what is on a lost node is soon collected."""
+    return f"conformance-{os.getpid()}-{next(_missing)}"
 
 
 def everywhere(resource):

@@ -300,6 +300,65 @@ def test_a_service_is_filled_in(made, case):
     assert at(made("services", service())[1].json, path) == value
 
 
+CONTROLLED = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
+JOBS = {"spec": {"template": {"spec": {**CONTROLLED["spec"], "restartPolicy": "Never"}}}}
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}}
+SIMPLER = {
+    "controller-selector": (
+        "v1/replicationcontrollers",
+        {"replicas": 0, "template": CONTROLLED},
+        "spec.selector",
+        {"a": "b"},
+    ),
+    "controller-labels": (
+        "v1/replicationcontrollers",
+        {"replicas": 0, "template": CONTROLLED},
+        "metadata.labels",
+        {"a": "b"},
+    ),
+    "cron-policy": (
+        "batch/v1/cronjobs",
+        {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": JOBS},
+        "spec.concurrencyPolicy",
+        "Allow",
+    ),
+    "cron-history": (
+        "batch/v1/cronjobs",
+        {"schedule": "0 0 1 1 *", "suspend": True, "jobTemplate": JOBS},
+        "spec.failedJobsHistoryLimit",
+        1,
+    ),
+    "claim-mode": (
+        "v1/persistentvolumeclaims",
+        {**CLAIM, "storageClassName": "conformance-none"},
+        "spec.volumeMode",
+        "Filesystem",
+    ),
+    "claim-quantity": (
+        "v1/persistentvolumeclaims",
+        {**CLAIM, "storageClassName": "conformance-none"},
+        "spec.resources.requests.storage",
+        "1Gi",
+    ),
+    "ingress-status": (
+        "networking.k8s.io/v1/ingresses",
+        {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}},
+        "status.loadBalancer",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SIMPLER)
+def test_kinds_that_are_kept_for_others_are_filled_in(target, paths, name, case):
+    """reference: apiserver 5; 1, apply --prune: the kinds of its fixed list"""
+    resource, spec, path, value = SIMPLER[case]
+    place = paths.of(resource.removeprefix("v1/"))
+    answer = target.post(place, {"metadata": {"name": name}, "spec": spec}).ok(201)
+    target.delete(f"{place}/{name}", {"propagationPolicy": "Background"}).ok(200)
+    assert at(answer.json, path) == value
+
+
 def test_a_secret_is_opaque(made):
     """reference: apiserver 5: Secret type"""
     assert made("secrets")[1].json["type"] == "Opaque"

@@ -1,7 +1,7 @@
 """reference: apiserver 2, rows DELETE, Pod grace, deletecollection, GC, and namespaces that end."""
 
 import pytest
-from paths import configmap, pod, service, workload
+from paths import configmap, nowhere, pod, service, workload
 
 HOLD = "conformance.test/hold"
 
@@ -12,7 +12,7 @@ def release(target, path):
 
 def bound(**spec):
     """A pod on a node that is not there: no kubelet ends it."""
-    return pod(nodeName="conformance-no-node", **spec)
+    return pod(nodeName=nowhere(), **spec)
 
 
 # --- what comes back

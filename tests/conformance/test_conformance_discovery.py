@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from paths import autoscaler, configmap, event, lease, pod, service, workload
+from paths import autoscaler, configmap, event, lease, nowhere, pod, service, workload
 from target import JSON
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -305,7 +305,7 @@ def test_pointers_to_zero_are_kept(target, paths, name):
 
 def test_delete_options_may_be_protobuf(target, made):
     """reference: apiserver 1, PROTOBUF: DeleteOptions (any group's apiVersion) is meta/v1"""
-    path, _ = made("pods", pod(nodeName="conformance-no-node"))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     body = message("v1", "DeleteOptions", field(1, 7))
     answer = target.delete(path, body, kind=PROTOBUF).ok(200)
     assert answer.meta["deletionGracePeriodSeconds"] == 7
@@ -505,7 +505,7 @@ def test_a_pods_row_tells_of_init_containers(target, paths, made, name):
 
 def test_a_deleted_pods_row_says_terminating(target, paths, made, name):
     """reference: apiserver 1, Table columns: deletionTimestamp → Terminating"""
-    path, _ = made("pods", pod(nodeName="conformance-no-node"))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     target.delete(path).ok(200)
     assert row(target, paths, "pods", name)["Status"] == "Terminating"
 

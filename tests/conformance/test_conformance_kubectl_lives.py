@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from paths import configmap, pod, workload
+from paths import configmap, nowhere, pod, workload
 
 HOLD = "conformance.test/hold"
 
@@ -95,7 +95,7 @@ def test_delete_without_waiting(kubectl, target, made, name):
 
 def test_delete_of_a_pod_with_grace(kubectl, target, made, name):
     """reference: apiserver 1, delete (+gracePeriodSeconds)"""
-    path, _ = made("pods", pod(nodeName="conformance-no-node"))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     kubectl("delete", "pod", name, "--grace-period=20", "--wait=false")
     assert target.get(path).meta["deletionGracePeriodSeconds"] == 20
     assert re.search(rf"{name} +0/1 +Terminating", kubectl("get", "pod", name))
@@ -103,7 +103,7 @@ def test_delete_of_a_pod_with_grace(kubectl, target, made, name):
 
 def test_delete_of_a_pod_at_once(kubectl, target, made, name):
     """reference: apiserver 1, delete --grace-period=0 --force"""
-    path, _ = made("pods", pod(nodeName="conformance-no-node", terminationGracePeriodSeconds=3600))
+    path, _ = made("pods", pod(nodeName=nowhere(), terminationGracePeriodSeconds=3600))
     said = kubectl("delete", "pod", name, "--grace-period=0", "--force")
     assert f'pod "{name}" force deleted' in said
     target.get(path).ok(404)
@@ -111,7 +111,7 @@ def test_delete_of_a_pod_at_once(kubectl, target, made, name):
 
 def test_delete_now(kubectl, target, made, name):
     """reference: apiserver 1, delete --now: grace 1"""
-    path, _ = made("pods", pod(nodeName="conformance-no-node"))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     kubectl("delete", "pod", name, "--now", "--wait=false")
     assert target.get(path).meta["deletionGracePeriodSeconds"] == 1
 

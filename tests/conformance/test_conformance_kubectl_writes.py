@@ -227,6 +227,15 @@ def test_what_get_prints_can_be_applied_again(kubectl, name):
     assert again == f"configmap/{name}-a configured\nconfigmap/{name}-b configured\n"
 
 
+def test_apply_prunes_what_is_left_out(kubectl, name):
+    """reference: apiserver 1, apply --prune: fixed GVK list; a missing batch/v1 Job breaks it"""
+    labels = {"prune": name}
+    kubectl.apply(cm(f"{name}-a", labels=labels), cm(f"{name}-b", labels=labels))
+    said = kubectl.apply(cm(f"{name}-a", labels=labels), flags=("--prune", "-l", f"prune={name}"))
+    assert f"configmap/{name}-b pruned" in said
+    assert kubectl("get", "cm", "-l", f"prune={name}", "-o", "name") == f"configmap/{name}-a\n"
+
+
 def test_apply_prunes_only_the_kinds_allowed(kubectl, name):
     """reference: apiserver 1, apply --prune: by a list of one's own"""
     labels = {"prune": name}

@@ -1,9 +1,10 @@
 """reference: apiserver 3: LIST: the table of versions, paging, selectors, fields, order."""
 
 import pytest
-from paths import configmap, event, everywhere, pod, service
+from paths import configmap, event, everywhere, nowhere, pod, service
 
 FUTURE = 10**9
+GONE = nowhere()
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +311,7 @@ def test_a_namespace_selects_over_all(target, paths, five):
 
 
 FIELDS = {
-    "pod-node": ("pods", "spec.nodeName=conformance-no-node"),
+    "pod-node": ("pods", f"spec.nodeName={GONE}"),
     "pod-restart-policy": ("pods", "spec.restartPolicy=OnFailure"),
     "pod-scheduler": ("pods", "spec.schedulerName=conformance-nobody,spec.nodeName!="),
     "pod-service-account": ("pods", "spec.serviceAccountName=default,spec.restartPolicy=OnFailure"),
@@ -334,7 +335,7 @@ FIELDS = {
 @pytest.fixture(scope="module")
 def varied(target, paths):
     """Objects named `chosen`, each beside one that is plain."""
-    chosen = pod("chosen", nodeName="conformance-no-node", restartPolicy="OnFailure", hostNetwork=True)
+    chosen = pod("chosen", nodeName=GONE, restartPolicy="OnFailure", hostNetwork=True)
     for body in (pod("plain"), chosen):
         target.post(paths.of("pods"), body).ok(201)
     status = {"phase": "Failed", "podIP": "10.99.99.99", "podIPs": [{"ip": "10.99.99.99"}]}

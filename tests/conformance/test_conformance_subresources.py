@@ -4,9 +4,8 @@ import base64
 import json
 
 import pytest
-from paths import configmap, event, lease, pod, workload
+from paths import configmap, event, lease, nowhere, pod, workload
 
-NODE = {"kind": "Node", "name": "conformance-no-node"}
 RFC_MICRO = "2026-01-01T00:00:00.100000Z"
 
 
@@ -98,7 +97,7 @@ def test_a_statefulset_scales_too(target, made):
 def pending(target, made, name):
     """A pod without a node, and the body that binds it."""
     path, _ = made("pods", pod())
-    return path, {"metadata": {"name": name}, "target": NODE}
+    return path, {"metadata": {"name": name}, "target": {"kind": "Node", "name": nowhere()}}
 
 
 def test_a_binding_answers_201_and_a_status(target, pending):
@@ -113,7 +112,7 @@ def test_a_binding_sets_node_and_condition(target, pending):
     path, body = pending
     target.post(f"{path}/binding", body).ok(201)
     found = target.get(path)
-    assert found.json["spec"]["nodeName"] == NODE["name"]
+    assert found.json["spec"]["nodeName"] == body["target"]["name"]
     assert conditions(found)["PodScheduled"]["status"] == "True"
 
 
@@ -121,23 +120,26 @@ def test_a_bound_pod_is_not_bound_again(target, pending, name):
     """reference: apiserver 2, binding: bound already → 409"""
     path, body = pending
     target.post(f"{path}/binding", body).ok(201)
+    node = body["target"]["name"]
     answer = target.post(f"{path}/binding", body).ok(409)
     assert answer.message == (
         f'Operation cannot be fulfilled on pods/binding "{name}": '
-        f'pod {name} is already assigned to node "conformance-no-node"'
+        f'pod {name} is already assigned to node "{node}"'
     )
 
 
 def test_a_gated_pod_is_not_bound(target, made, name):
     """reference: apiserver 2, binding: scheduling gates"""
     path, _ = made("pods", pod(schedulingGates=[{"name": "conformance.test/gate"}]))
-    answer = target.post(f"{path}/binding", {"metadata": {"name": name}, "target": NODE}).ok(409)
+    answer = target.post(
+        f"{path}/binding", {"metadata": {"name": name}, "target": {"kind": "Node", "name": nowhere()}}
+    ).ok(409)
     assert answer.message.endswith(f"pod {name} has non-empty .spec.schedulingGates")
 
 
 def test_a_binding_of_nothing_is_not_found(target, paths):
     """reference: apiserver 2, binding"""
-    body = {"metadata": {"name": "none"}, "target": NODE}
+    body = {"metadata": {"name": "none"}, "target": {"kind": "Node", "name": nowhere()}}
     target.post(paths.of("pods", "none", "binding"), body).ok(404)
 
 
@@ -146,7 +148,7 @@ def test_a_binding_of_nothing_is_not_found(target, paths):
 
 def test_an_eviction_deletes_gracefully_and_says_why(target, made, name):
     """reference: apiserver 2, eviction: 201; DisruptionTarget"""
-    path, _ = made("pods", pod(nodeName=NODE["name"]))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     answer = target.post(f"{path}/eviction", {"metadata": {"name": name}}).ok(201)
     assert (answer.json["kind"], answer.json["status"]) == ("Status", "Success")
     found = target.get(path).ok(200)
@@ -163,7 +165,7 @@ def test_an_eviction_of_nothing_is_not_found(target, paths):
 
 def test_an_eviction_takes_options(target, made, name):
     """reference: apiserver 1, kubectl drain: deleteOptions in the body"""
-    path, _ = made("pods", pod(nodeName=NODE["name"]))
+    path, _ = made("pods", pod(nodeName=nowhere()))
     body = {"metadata": {"name": name}, "deleteOptions": {"gracePeriodSeconds": 3}}
     target.post(f"{path}/eviction", body).ok(201)
     assert target.get(path).meta["deletionGracePeriodSeconds"] == 3
@@ -171,7 +173,7 @@ def test_an_eviction_takes_options(target, made, name):
 
 def test_a_dry_eviction_leaves_the_pod(target, made, name):
     """reference: apiserver 2, eviction: dryRun"""
-    path, before = made("pods", pod(nodeName=NODE["name"]))
+    path, before = made("pods", pod(nodeName=nowhere()))
     body = {"metadata": {"name": name}, "deleteOptions": {"dryRun": ["All"]}}
     target.post(f"{path}/eviction", body).ok(201)
     assert target.get(path).version == before.version
@@ -181,7 +183,7 @@ def test_a_budget_refuses_evictions(target, paths, made, name):
     """reference: apiserver 2, eviction: PDB → 429 cause DisruptionBudget retry 10"""
     budget = {"spec": {"minAvailable": 1, "selector": {"matchLabels": {"budget": name}}}}
     made("poddisruptionbudgets", budget)
-    path, _ = made("pods", pod(nodeName=NODE["name"], labels={"budget": name}))
+    path, _ = made("pods", pod(nodeName=nowhere(), labels={"budget": name}))
     status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     target.patch(f"{path}/status", {"status": status}).ok(200)
     answer = target.post(f"{path}/eviction", {"metadata": {"name": name}}).ok(429)
