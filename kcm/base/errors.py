@@ -24,5 +24,21 @@ class ConfigurationError(KcmError):
         super().__init__(f"{where}: {key}: {reason}" if key else f"{where}: {reason}")
 
 
+class RetryAfter(KcmError):
+    """It did not work out, and the one who failed knows when to try again: in `seconds` (at most a day)."""
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        # Never at once: what fails and repeats itself without a pause is a busy loop.
+        self.seconds = min(max(0.05, seconds), 86400.0)
+        super().__init__(reason)
+
+
+class DeadlineExceeded(KcmError):
+    """Something outside did not answer in time; tried again with growing delay."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what} did not answer within {seconds:g} s")
+
+
 class TerminalError(KcmError):
     """Trying again cannot help: logged, counted, not requeued until the object changes."""

@@ -37,7 +37,7 @@ from kcm.client.watching import WatchStream
 from kcm.objects.resource import Key, ResourceType
 from kcm.telemetry.metrics import Metrics
 
-PatchKind = Literal["json", "merge", "strategic"]
+PatchKind = Literal["json", "merge", "strategic", "apply"]
 Propagation = Literal["", "Orphan", "Background", "Foreground"]
 Match = Literal["", "Exact", "NotOlderThan"]
 
@@ -50,7 +50,9 @@ _PATCH_TYPES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
 }
+_PARTIAL = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 _encoder = msgspec.json.Encoder()
 
 
@@ -87,6 +89,9 @@ class ApiClient:
         if not user_agent.isascii() or not user_agent.isprintable():
             raise ConfigurationError("user agent", "", f"{user_agent!r} has characters a header cannot carry")
         self._plain: Headers = (("User-Agent", user_agent), ("Accept", "application/json"))
+        named = ("User-Agent", user_agent)
+        self._partial_list: Headers = (named, ("Accept", _PARTIAL.format("List")))
+        self._partial: Headers = (named, ("Accept", _PARTIAL.format("")))
         self._json: Headers = (*self._plain, ("Content-Type", "application/json"))
         self._patching: dict[str, Headers] = {
             kind: (*self._plain, ("Content-Type", type_)) for kind, type_ in _PATCH_TYPES.items()
@@ -112,11 +117,12 @@ class ApiClient:
         match: Match = "",
         limit: int = 0,
         continue_token: str = "",
+        metadata_only: bool = False,
     ) -> bytes:
         """Return one page of a list; all of it when `limit` is 0.
 
         With `continue_token` the version belongs to the token and is not sent again
-        (reference: apiserver §3).
+        (reference: apiserver §3). `metadata_only` asks for items without what is in them.
         """
         first = not continue_token
         query = {
@@ -127,11 +133,13 @@ class ApiClient:
             "resourceVersion": resource_version if first else "",
             "resourceVersionMatch": match if first else "",
         }
-        return await self._read(paths.with_query(paths.collection(resource, namespace), query), MAX_LIST_BODY)
+        target = paths.with_query(paths.collection(resource, namespace), query)
+        return await self._read(target, MAX_LIST_BODY, self._partial_list if metadata_only else None)
 
-    async def get_path(self, path: str) -> bytes:
+    async def get_path(self, path: str, accept: str = "") -> bytes:
         """Return what is at a path that is no resource, such as /version or /readyz."""
-        return await self._read(path, MAX_BODY)
+        headers = (*self._plain[:1], ("Accept", accept)) if accept else None
+        return await self._read(path, MAX_BODY, headers)
 
     async def read(self, segments: Iterable[str], query: Mapping[str, str], max_body: int) -> bytes:
         """Return what is at a path of any API, given as its segments; `TerminalError` for what is none."""
@@ -156,10 +164,19 @@ class ApiClient:
         return await self._write("PUT", path, self._json, body)
 
     async def patch(
-        self, resource: ResourceType, key: Key, body: bytes, kind: PatchKind, subresource: str = ""
+        self,
+        resource: ResourceType,
+        key: Key,
+        body: bytes,
+        kind: PatchKind,
+        subresource: str = "",
+        *,
+        manager: str = "",
+        force: bool = False,
     ) -> bytes:
-        """Patch an object; return it as it is now."""
-        path = paths.item(resource, key.namespace, key.name, subresource)
+        """Patch an object; return it as it is now. An "apply" needs the name of its field manager."""
+        query = {"fieldManager": manager, "force": "true" if force else ""}
+        path = paths.with_query(paths.item(resource, key.namespace, key.name, subresource), query)
         return await self._write("PATCH", path, self._patching[kind], body)
 
     async def delete(
@@ -198,6 +215,7 @@ class ApiClient:
         timeout_seconds: int = 300,
         send_initial_events: bool = False,
         idle: float | None = None,
+        metadata_only: bool = False,
     ) -> AsyncIterator[WatchStream]:
         """Open a watch with bookmarks. `idle`: longest silence; left out, 15 s longer than the watch."""
         query = {
@@ -214,7 +232,7 @@ class ApiClient:
         request = Request(
             method="GET",
             target=target,
-            headers=self._plain,
+            headers=self._partial if metadata_only else self._plain,
             timeout=self._timeouts.watch_open,
             idle=idle if idle is not None else timeout_seconds + 15.0,
         )
@@ -244,8 +262,8 @@ class ApiClient:
             return response.body
         raise _refusal(request, response)
 
-    async def _read(self, target: str, max_body: int) -> bytes:
-        request = Request("GET", target, self._plain, b"", self._timeouts.read, None, max_body)
+    async def _read(self, target: str, max_body: int, headers: Headers | None = None) -> bytes:
+        request = Request("GET", target, headers or self._plain, b"", self._timeouts.read, None, max_body)
         resets = waits = 0
         while True:
             try:

@@ -108,6 +108,10 @@ class Conflict(ApiError):
     """409: the object changed since it was read, or a precondition does not hold."""
 
 
+class FieldsTaken(Conflict):
+    """409 with that cause: fields of a server-side apply belong to another manager, and `force` is off."""
+
+
 class AlreadyExists(ApiError):
     """409 with that reason: the name is taken."""
 
@@ -228,6 +232,8 @@ def _class_of(status: Status) -> type[ApiError]:
             return NamespaceTerminating
         case 409, "AlreadyExists":
             return AlreadyExists
+        case 409, _ if status.has_cause("FieldManagerConflict"):
+            return FieldsTaken
         case 504, _ if status.has_cause("ResourceVersionTooLarge"):
             return ResourceVersionTooLarge
         case 500, "ServerTimeout":

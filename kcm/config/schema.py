@@ -43,6 +43,13 @@ Implementation = Annotated[
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Rate = Annotated[float, Meta(ge=0, le=100_000)]
 Burst = Annotated[int, Meta(ge=1, le=100_000)]
+Memory = Annotated[
+    str,
+    Meta(
+        pattern=r"^(0|[1-9][0-9]{0,14}(Ki|Mi|Gi|k|M|G)?)$",
+        description='an amount of memory such as "512Mi"',
+    ),
+]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -147,6 +154,31 @@ class CacheConfig(Section, frozen=True):
     """Every object is looked at again after one to two such periods. 0s: never."""
 
 
+class LimitsConfig(Section, frozen=True):
+    """What one host may use. Left out: as for all hosts; and there: no limit. 0: no limit."""
+
+    memory: Memory | None = None
+    """Resident memory, with that of processes it has started: "512Mi". A host above it is killed and
+    started again; a single allocation far beyond it fails with MemoryError and ends one reconcile."""
+
+    cpu: Annotated[float, Meta(ge=0, le=4096)] | None = None
+    """Cores on average over cpuPeriod: 0.5. A host above it is killed and started again."""
+
+    cpu_period: Annotated[float, Span(0.5, 3600)] | None = None
+    """Time over which cpu is averaged, so that a burst of work is allowed. Left out: 1m."""
+
+    open_files: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """File descriptors, sockets included. No more are given; a host that has them all is killed and
+    started again, because what leaks does not come back."""
+
+    processes: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    """Processes that controllers of the host have started. One that starts more is killed with them."""
+
+    restarts: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """Restarts in a row (two minutes of health forgive) after which a host is left alone, not ready,
+    until kcm itself is started again."""
+
+
 class HostsConfig(Section, frozen=True):
     """The child processes that run controllers."""
 
@@ -170,6 +202,12 @@ class HostsConfig(Section, frozen=True):
 
     stop_time: Annotated[float, Span(0.1, 60)] = 1.0
     """Leadership lost, hosts are gone within this time. Part of the fence: see leaseDuration."""
+
+    limits: LimitsConfig = LimitsConfig()
+    """What each host may use."""
+
+    limits_of: Mapping[Name, LimitsConfig] = {}
+    """What single hosts may use, by the name of the process; what is left out is as in limits."""
 
 
 class ControllerConfig(Section, frozen=True):
@@ -199,8 +237,9 @@ class ControllerConfig(Section, frozen=True):
     max_backoff: Annotated[float, Span(0.01, 3600)] = 60.0
     """Longest wait before a key that keeps failing is tried again."""
 
-    reconcile_timeout: Annotated[float, Span(1, 86400)] = 300.0
-    """A reconcile that takes longer is cancelled and counts as failed."""
+    reconcile_timeout: Annotated[float, Span(1, 86400)] | None = None
+    """A reconcile that takes longer is cancelled and counts as failed. Left out: as the controller
+    itself says (most: 5m)."""
 
     settings: Mapping[str, Any] = {}
     """The controller's own settings: see its documentation. It checks them when its host starts."""

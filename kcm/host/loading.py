@@ -15,6 +15,7 @@ import msgspec
 from kcm.base.errors import ConfigurationError
 from kcm.host.messages import ControllerTask
 from kcm.runtime.controller import Controller
+from kcm.runtime.soundness import fault_of
 
 
 def load(task: ControllerTask) -> Controller[Any, Any]:
@@ -30,6 +31,8 @@ def load(task: ControllerTask) -> Controller[Any, Any]:
         raise ConfigurationError(where, "", f"cannot import {task.implementation}: {error!r}") from error
     if not (isinstance(found, type) and issubclass(found, Controller)):
         raise ConfigurationError(where, "", f"{task.implementation} is not a kcm.Controller")
+    if fault := fault_of(found):
+        raise ConfigurationError(where, "", f"{task.implementation}: {fault}")
     try:
         return found(_settings(found, task, where))
     except ConfigurationError:

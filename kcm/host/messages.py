@@ -15,18 +15,21 @@ import msgspec
 
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
+from kcm.client.discovery import ResourceFilter
+from kcm.host.limits import HostLimits
 from kcm.objects.resource import ResourceType
 from kcm.runtime.rehearsal import Planned
 
 MOST_WATCHES = 256
 MOST_BARRIERS = 1024
+MOST_DISCOVERIES = 16
 
 
 class ControllerTask(msgspec.Struct, frozen=True):
     """One controller that a host is to run. `implementation` is "module:Class".
 
-    `workers` 0: as many as the controller says. `paced`: qps and burst were set for it, and hold
-    against what it says itself.
+    `workers` and `reconcile_timeout` 0: as the controller says. `paced`: qps and burst were set for
+    it, and hold against what it says itself.
     """
 
     name: str
@@ -41,7 +44,10 @@ class ControllerTask(msgspec.Struct, frozen=True):
 
 
 class Configure(msgspec.Struct, frozen=True, tag="configure"):
-    """The first frame: everything a host needs to know. Seconds for all durations."""
+    """The first frame: everything a host needs to know. Seconds for all durations.
+
+    `instance` is what events call this process's machine.
+    """
 
     host: str
     epoch: int
@@ -56,6 +62,8 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
     log_format: Literal["auto", "json", "text"]
     heartbeat_period: float
     dry_run: bool = False
+    instance: str = ""
+    limits: HostLimits = HostLimits()
 
 
 class NewCredentials(msgspec.Struct, frozen=True, tag="credentials"):
@@ -88,7 +96,55 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     grace: float
 
 
-ControlToHost = Configure | NewCredentials | Lead | Renew | BarrierPassed | Stop
+class WatchOpened(msgspec.Struct, frozen=True, tag="watchOpened"):
+    """A resource was discovered: it is fed from now on, under the number `watch`, which is a new one.
+
+    `discovery` is the place of what asked for it in `Declare.discoveries`.
+    """
+
+    watch: int
+    discovery: int
+    spec: WatchSpec
+
+
+class WatchClosed(msgspec.Struct, frozen=True, tag="watchClosed"):
+    """A discovered resource is there no more."""
+
+    watch: int
+
+
+class WatchExcused(msgspec.Struct, frozen=True, tag="watchExcused"):
+    """A discovered resource cannot be read, and nobody shall wait for it."""
+
+    watch: int
+    reason: str
+
+
+class KindsFound(msgspec.Struct, frozen=True, tag="kindsFound"):
+    """All resources that the server has, in all versions; sent behind the watches that they open."""
+
+    kinds: tuple[ResourceType, ...]
+
+
+class Hear(msgspec.Struct, frozen=True, tag="hear"):
+    """What controllers have emitted, for those of this host that hear it."""
+
+    records: tuple[msgspec.Raw, ...]
+
+
+ControlToHost = (
+    Configure
+    | NewCredentials
+    | Lead
+    | Renew
+    | BarrierPassed
+    | Stop
+    | WatchOpened
+    | WatchClosed
+    | WatchExcused
+    | KindsFound
+    | Hear
+)
 
 
 class WatchDeclaration(msgspec.Struct, frozen=True):
@@ -101,10 +157,25 @@ class WatchDeclaration(msgspec.Struct, frozen=True):
     projection: msgspec.Raw
 
 
+class DiscoveryDeclaration(msgspec.Struct, frozen=True):
+    """Resources that a host wants fed whatever they are called; metadata only."""
+
+    wanted: ResourceFilter
+    projection: msgspec.Raw
+
+
 class Declare(msgspec.Struct, frozen=True, tag="declare"):
-    """The host has loaded its controllers and says what they watch."""
+    """The host has loaded its controllers and says what they watch, and whether one hears events."""
 
     watches: tuple[WatchDeclaration, ...]
+    discoveries: tuple[DiscoveryDeclaration, ...] = ()
+    hears: bool = False
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """What the host's controllers have emitted: records for `kcm.runtime.inbox`."""
+
+    records: tuple[msgspec.Raw, ...]
 
 
 class Refuse(msgspec.Struct, frozen=True, tag="refuse"):
@@ -164,6 +235,7 @@ class NotSent(msgspec.Struct, frozen=True, tag="notSent"):
 
 Reports = MetricsReport | NotSent
 
+
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     """All workers have ended; nothing will be written any more.
 
@@ -175,4 +247,4 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     complete: bool = True
 
 
-ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | Reports | Stopped
+ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | Reports | Stopped | Told

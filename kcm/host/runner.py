@@ -9,8 +9,10 @@ still try. Owned by the agent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import msgspec
 
 from kcm.base.backoff import Backoff
 from kcm.base.clock import Clock
@@ -24,7 +26,8 @@ from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller
 from kcm.runtime.dispatcher import Dispatcher, Freshness
 from kcm.runtime.enqueue import Change, keys_of
-from kcm.runtime.events import EventLog
+from kcm.runtime.events import EventSink, Outbox
+from kcm.runtime.inbox import Inbox
 from kcm.runtime.queue_metrics import PrometheusQueueMetrics
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
 from kcm.runtime.rehearsal import Planned, Rehearsal, RehearsedReconcile
@@ -33,7 +36,6 @@ from kcm.telemetry.metrics import Metrics
 from kcm.workqueue import Priority, WorkQueue
 
 SMALLEST_BACKOFF = 0.005
-EVENT_FLUSH_SECONDS = 1.0
 
 
 class ControllerRunner:
@@ -47,6 +49,8 @@ class ControllerRunner:
         client: Callable[[str], ApiClient],
         freshness: Freshness,
         width: int,
+        outbox: Outbox,
+        instance: str,
         metrics: Metrics,
         clock: Clock,
         rng: Rng,
@@ -55,7 +59,9 @@ class ControllerRunner:
         self._task = task
         self._controller = controller
         self._cache = replicas.cache(controller.watches)
-        self._primary = next(watch.type for watch in controller.watches if watch.role == "primary")
+        primaries = (watch.type for watch in controller.watches if watch.role == "primary")
+        self._primary = next(primaries, None)
+        self._touching: list[Change] = []
         self._clock = clock
         self._rng = rng
         log = logger(f"controller.{task.name}")
@@ -67,7 +73,12 @@ class ControllerRunner:
             metrics=self._queue_metrics,
         )
         api = client(task.name)
-        self._events = EventLog(client(task.name), f"{task.name}-controller", clock, metrics, log)
+        self._events = EventSink(
+            task.name, controller.component or task.name, instance, outbox, clock, metrics
+        )
+        self._inbox = (
+            Inbox(controller.hears, self._queue.add, metrics, task.name) if controller.hears else None
+        )
         writer = Applier(api, replicas, self._events, width)
         rehearsal = Rehearsal(task.name, rehearse, metrics, log) if rehearse is not None else None
 
@@ -79,40 +90,58 @@ class ControllerRunner:
             self._queue,
             self._cache,
             freshness,
-            lambda key: Context(key, clock, self._cache, applier(key), api, metrics, log.bind(key=str(key))),
+            lambda key: Context(
+                *(key, clock, self._cache, applier(key), api, metrics, log.bind(key=str(key))),
+                events=self._events,
+                inbox=self._inbox,
+                grants=controller.writes,
+            ),
             ReconcileMetrics(metrics, task.name, clock),
             clock,
             log,
-            task.reconcile_timeout,
+            task.reconcile_timeout or controller.reconcile_timeout,
         )
         self._width = task.workers or controller.workers
         self._workers: asyncio.Task[None] | None = None
-        self._scribe: asyncio.Task[None] | None = None
         for watch in controller.watches:
-            replicas.replica(watch).subscribe(self._handler(keys_of(watch, self._primary, self._cache)))
+            change = keys_of(watch, self._primary, self._cache)
+            if watch.discovers is not None:
+                self._touching.append(change)
+                replicas.graph(watch).subscribe(self._handler(change))
+            else:
+                replicas.replica(watch).subscribe(self._handler(change))
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Let the workers work, in the caller's task group."""
-        self._scribe = tasks.create_task(self._events.run())
         self._workers = tasks.create_task(self._dispatcher.run(self._width))
 
     async def stop(self, grace: float) -> None:
         """End the workers: none starts another key, those under way get `grace` seconds."""
-        # What waits is the successor's: a long queue must not keep it from leading.
-        self._queue.shut_down(discard=True)
+        # What waits is the successor's: a long queue must not keep it from leading. But nobody else
+        # will tell what was heard.
+        self._queue.shut_down(discard=self._inbox is None)
         if self._workers is not None:
             done, _ = await asyncio.wait((self._workers,), timeout=grace)
             if not done:
                 self._workers.cancel()
                 await asyncio.wait((self._workers,))
-        if self._scribe is not None:
-            await self._events.flush(min(grace, EVENT_FLUSH_SECONDS))
-            self._scribe.cancel()
+        if self._inbox is not None:
+            self._inbox.give_up()
+        self._events.flush()
+
+    def hear(self, records: Iterable[msgspec.Raw]) -> None:
+        """Take what controllers have emitted, if this one wants to hear it."""
+        if self._inbox is not None:
+            self._inbox.take(records)
 
     def resync(self) -> None:
-        """Look at every primary again, behind everything fresh."""
-        for present in self._cache.list(self._primary):
+        """Look at every primary again, and all that was discovered, behind everything fresh."""
+        for present in self._cache.list(self._primary) if self._primary is not None else ():
             self._queue.add(present.key, Priority.BACKLOG)
+        for change in self._touching:
+            for found in self._cache.graph:
+                for key in change(None, found):
+                    self._queue.add(key, Priority.BACKLOG)
 
     def report(self) -> ControllerReport:
         """Return how the controller is doing."""

@@ -34,6 +34,8 @@ from kcm.election.metrics import ElectionMetrics
 from kcm.election.settings import ElectionSettings
 from kcm.host.messages import Configure, ControllerTask
 from kcm.manager.credentials import CredentialKeeper
+from kcm.manager.discovery import Discoverer
+from kcm.manager.eventpost import EventPost
 from kcm.manager.host_life import LifeSettings
 from kcm.manager.hosts import HostSupervisor
 from kcm.manager.informers import Informers
@@ -41,10 +43,11 @@ from kcm.manager.launcher import HostLauncher
 from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
 from kcm.manager.rehearsals import Rehearsals
+from kcm.manager.warden import Warden, limits_of
 from kcm.objects.events import ObjectReference
 from kcm.objects.leases import Lease
 from kcm.objects.resource import Key
-from kcm.runtime.events import EventLog
+from kcm.runtime.events import EventSink, Outbox
 from kcm.serving.http import HttpServer
 from kcm.serving.status import Status
 from kcm.telemetry.exposition import Exposition
@@ -54,7 +57,6 @@ from kcm.telemetry.metrics import Metrics
 Connect = Callable[[CredentialSource, int], Transport]
 
 LEASE_CONNECTIONS = 2
-EVENT_FLUSH_SECONDS = 1.0
 
 log = logger("manager")
 
@@ -78,6 +80,8 @@ class Manager:
         self._configuration = configuration
         self._controllers = controllers
         self._identity = identity
+        # As a rule the host's name and a random part: events name the machine.
+        self._instance = identity.partition("_")[0] or identity
         self._connect = connect
         self._clock = clock
         self._rng = rng
@@ -89,17 +93,23 @@ class Manager:
         self._transport = connect(source, configuration.client.max_connections)
         self._watching = self._client("informers", self._transport)
         self._informers = Informers(self._reflector, clock, rng, self._metrics)
-        self.hosts = tuple(self._supervisor(name, tasks, launcher) for name, tasks in self._tasks().items())
-        self._events = EventLog(
-            self._client("events", self._transport), "kcm", clock, self._metrics, logger("manager.events")
+        self._discoverer = Discoverer(
+            self._client("discovery", self._transport), self._informers, clock, rng, self._metrics
         )
+        self._post = EventPost(self._tasks(), self._metrics)
+        self._outbox = Outbox(self._post.take)
+        self.hosts = tuple(self._supervisor(name, tasks, launcher) for name, tasks in self._tasks().items())
+        events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
         election = configuration.leader_election
         lease = ObjectReference(Lease.api, Lease.kind, election.resource_namespace, election.resource_name)
-        self._leadership = Leadership(self.hosts, configuration.hosts.stop_grace, lease, self._events)
+        self._leadership = Leadership(
+            self.hosts, configuration.hosts.stop_grace, lease, events, self._outbox.flush
+        )
         self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS))
         self._observatory = Observatory(
             configuration, self.hosts, self._informers, self._elector, self._exposition, clock
         )
+        self._warden = Warden(self.hosts, configuration.hosts.heartbeat_period, self._metrics, clock)
         self._rehearse()
         self.port = 0
 
@@ -111,23 +121,27 @@ class Manager:
             await self._credentials.load()
             async with asyncio.TaskGroup() as tasks:
                 informers = tasks.create_task(self._informers.run())
+                discoverer = tasks.create_task(self._discoverer.run())
                 keeper = tasks.create_task(self._credentials.run(self.hosts))
                 watchdog = tasks.create_task(self._observatory.run())
-                scribe = tasks.create_task(self._events.run())
+                warden = tasks.create_task(self._warden.run())
                 async with asyncio.TaskGroup() as hosts:
                     for host in self.hosts:
                         hosts.create_task(host.run())
                     election = hosts.create_task(self._elector.run(self._leadership))
                     await self._wait(stop, election)
                     await self._stop(election)
-                await self._events.flush(EVENT_FLUSH_SECONDS)
-                for task in (informers, keeper, watchdog, scribe):
+                for task in (discoverer, informers, keeper, watchdog, warden):
                     task.cancel()
         finally:
             await server.stop()
-        for host in self.hosts:
+        for host in self.hosts if self._nothing_left() else ():
             if host.refusal:
                 raise ConfigurationError("configuration", *host.refusal)
+
+    def _nothing_left(self) -> bool:
+        """Say whether every host has refused its configuration: one that works is not ended for another."""
+        return bool(self.hosts) and all(host.refusal for host in self.hosts)
 
     def status(self) -> Status:
         """Return what /statusz shows."""
@@ -156,13 +170,16 @@ class Manager:
 
     async def _wait(self, stop: asyncio.Event, election: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            reasons = [
-                tasks.create_task(stop.wait()),
-                *(tasks.create_task(host.refused.wait()) for host in self.hosts),
-            ]
+            reasons = [tasks.create_task(stop.wait())]
+            if self.hosts:
+                reasons.append(tasks.create_task(self._all_refused()))
             await asyncio.wait((*reasons, election), return_when=asyncio.FIRST_COMPLETED)
             for reason in reasons:
                 reason.cancel()
+
+    async def _all_refused(self) -> None:
+        for host in self.hosts:
+            await host.refused.wait()
 
     async def _stop(self, election: asyncio.Task[None]) -> None:
         log.info("stopping")
@@ -185,7 +202,7 @@ class Manager:
                 qps=section.qps or 0.0,
                 burst=section.burst or 1,
                 max_backoff=section.max_backoff,
-                reconcile_timeout=section.reconcile_timeout,
+                reconcile_timeout=section.reconcile_timeout or 0.0,
                 settings=msgspec.Raw(msgspec.json.encode(section.settings)),
                 paced=self._configuration.paces(name),
             )
@@ -198,6 +215,7 @@ class Manager:
     ) -> HostSupervisor:
         configuration = self._configuration
         hosts = configuration.hosts
+        limits = limits_of(hosts, name)
 
         def configure(epoch: int) -> Configure:
             return Configure(
@@ -214,12 +232,15 @@ class Manager:
                 log_format=configuration.logging.format,
                 heartbeat_period=hosts.heartbeat_period,
                 dry_run=self._dry_run,
+                instance=self._instance,
+                limits=limits,
             )
 
         settings = LifeSettings(
             hosts.start_timeout,
             hosts.hang_deadline,
             Backoff(hosts.restart_backoff, hosts.restart_backoff_max),
+            limits.restarts,
         )
         return HostSupervisor(
             name,
@@ -228,10 +249,13 @@ class Manager:
             settings,
             launcher,
             self._informers,
+            self._discoverer,
             self._exposition,
             self._metrics,
             self._credentials.want_newer,
             self._clock,
+            self._post,
+            limits,
         )
 
     def _make_elector(self, transport: Transport) -> Elector | Solo:

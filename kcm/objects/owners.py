@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kcm.objects.metadata import Metadata, ObjectMeta, OwnerReference
@@ -16,22 +17,34 @@ def controller_of(metadata: Metadata) -> OwnerReference | None:
     return None
 
 
-def owner_reference(owner: Resource[Any]) -> OwnerReference:
-    """Return the reference that makes `owner` the controller of another object."""
+def owner_reference(owner: Resource[Any], *, controller: bool = True) -> OwnerReference:
+    """Return the reference that makes `owner` the controller of another object, or one of its owners.
+
+    An object goes when its last owner is gone; it has at most one controller. `owner` must exist: its
+    uid is part of the reference.
+    """
     return OwnerReference(
         api_version=owner.api,
         kind=owner.kind,
         name=owner.metadata.name,
         uid=owner.metadata.uid,
-        controller=True,
-        block_owner_deletion=True,
+        controller=True if controller else None,
+        block_owner_deletion=True if controller else None,
     )
 
 
-def owned_by(owner: Resource[Any], name: str = "") -> ObjectMeta:
+def owned_by(
+    owner: Resource[Any],
+    name: str = "",
+    *,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> ObjectMeta:
     """Return metadata for an object that `owner` controls: its namespace, and its name unless given."""
     return ObjectMeta(
         name=name or owner.metadata.name,
         namespace=owner.metadata.namespace,
         owner_references=(owner_reference(owner),),
+        labels=labels or {},
+        annotations=annotations or {},
     )

@@ -29,6 +29,7 @@ from kcm.runtime.fence import Fenced
 from kcm.runtime.plan import (
     Action,
     Applied,
+    Apply,
     Create,
     Delete,
     Emit,
@@ -37,6 +38,7 @@ from kcm.runtime.plan import (
     Pace,
     Patch,
     Plan,
+    Propagation,
     Scale,
     Target,
 )
@@ -169,12 +171,18 @@ class Applier:
                     target.resource, target.key, body, kind, subresource=subresource
                 )
                 return self._show(target.resource, answer)
+            case Apply(wanted, manager, _, force):
+                resource = wanted.resource_type()
+                answer = await self._client.patch(
+                    resource, wanted.key, _applied(wanted), "apply", manager=manager, force=force
+                )
+                return self._show(resource, answer)
             case Scale(target, replicas):
                 body = _encoder.encode(_guarded(target, {"spec": {"replicas": replicas}}, exact=False))
                 await self._client.patch(target.resource, target.key, body, "merge", subresource="scale")
                 return None
-            case Delete(target):
-                return await self._delete(target)
+            case Delete(target, _, propagation):
+                return await self._delete(target, propagation)
             case Emit():
                 self._events.emit(action)
                 return None
@@ -224,10 +232,14 @@ class Applier:
             # Done or not, the replica does not show it: nothing may be decided before the feed does.
             raise Unanswered(f"the answer cannot be read: {error}") from error
 
-    async def _delete(self, target: Target) -> Resource[Any] | None:
+    async def _delete(self, target: Target, propagation: Propagation) -> Resource[Any] | None:
         try:
             answer = await self._client.delete(
-                target.resource, target.key, uid=target.uid, resource_version=target.resource_version
+                target.resource,
+                target.key,
+                uid=target.uid,
+                resource_version=target.resource_version,
+                propagation=propagation,
             )
         except NotFound:
             self._replicas.deleted(target.resource, target.key, target.uid)
@@ -256,6 +268,16 @@ def encode_object(new: Resource[Any]) -> bytes:
     """Return the JSON body of `new`, with its apiVersion and kind."""
     head = b'{"apiVersion":"%s","kind":"%s",' % (new.api.encode(), new.kind.encode())
     return head + _encoder.encode(new)[1:]
+
+
+def _applied(wanted: Resource[Any]) -> bytes:
+    """Return what a server-side apply sends: nothing that the server keeps itself."""
+    content = msgspec.json.decode(encode_object(wanted), type=dict[str, msgspec.Raw])
+    content.pop("status", None)
+    metadata = msgspec.json.decode(content["metadata"], type=dict[str, msgspec.Raw])
+    for name in ("resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields"):
+        metadata.pop(name, None)
+    return _encoder.encode({**content, "metadata": metadata})
 
 
 def _guarded(target: Target, changes: Any, exact: bool) -> Any:

@@ -8,20 +8,25 @@ write touched, so that the dispatcher can hold the key until the replica has cau
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from kcm.base.clock import Clock
+from kcm.base.errors import DeadlineExceeded
 from kcm.cache.replica import Cache
 from kcm.client.api import ApiClient
 from kcm.client.errors import ApiError, NotFound
 from kcm.client.transport import Unanswered
+from kcm.objects.events import Emitted, reference_to
 from kcm.objects.resource import Key, Resource, ResourceType
-from kcm.runtime.applier import Applier
-from kcm.runtime.plan import Action, Create, Delete, Failed, Outcome, Patch, Plan, Scale
+from kcm.runtime.applier import Applier, EventSink
+from kcm.runtime.grants import Grant, check
+from kcm.runtime.inbox import Inbox
+from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Failed, Outcome, Patch, Plan, Scale
 from kcm.runtime.rehearsal import Rehearsed, RehearsedReconcile
 from kcm.telemetry.logging import Logger
 from kcm.telemetry.metrics import Metrics
@@ -41,6 +46,9 @@ class Context:
         client: ApiClient,
         metrics: Metrics,
         log: Logger,
+        events: EventSink | None = None,
+        inbox: Inbox | None = None,
+        grants: tuple[Grant, ...] | None = None,
     ) -> None:
         self.key = key
         self.cache = cache
@@ -51,15 +59,24 @@ class Context:
         self._clock = clock
         self._applier = applier
         self._client = client
+        self._events = events
+        self._inbox = inbox
+        self._grants = grants
+        self._left: dict[tuple[ResourceType, Key], Resource[Any]] = {}
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
         return self._clock.wall()
 
     async def apply(self, plan: Plan) -> Outcome:
-        """Carry out a plan; what failed is in the outcome, nothing is raised for it."""
+        """Carry out a plan; what failed is in the outcome, nothing is raised for it.
+
+        Except `Undeclared`, for a plan with a write that the controller's `writes` do not name.
+        """
         if not plan:
             return Outcome()
+        if self._grants is not None:
+            check(self._grants, plan)
         try:
             outcome = await self._applier.apply(plan)
         except Rehearsed:
@@ -73,8 +90,36 @@ class Context:
             in_doubt = _may_have_acted(failure.error) or _proves_stale(failure)
             if in_doubt and (resource := _resource_of(failure.action)):
                 self.unsettled.add(resource)
+        for applied in outcome.done:
+            if applied.object is not None:
+                self._left[applied.object.resource_type(), applied.object.key] = applied.object
         self._log_outcome(plan, outcome)
         return outcome
+
+    def newest(self, seen: R) -> R:
+        """Return `seen` as this reconcile's own writes left it; itself, if there were none.
+
+        A second write that depends on the resourceVersion (a status, a finalizer) starts from it.
+        """
+        left = self._left.get((seen.resource_type(), seen.key))
+        if not isinstance(left, type(seen)) or left.metadata.uid != seen.metadata.uid:
+            return seen
+        return left
+
+    @asynccontextmanager
+    async def within(self, seconds: float, what: str) -> AsyncIterator[None]:
+        """Bound calls to something outside: `async with ctx.within(5, "the network service"):`.
+
+        `DeadlineExceeded`, which names `what`, when the block takes longer; it is tried again later.
+        """
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                yield
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise DeadlineExceeded(what, seconds) from error
 
     def _log_outcome(self, plan: Plan, outcome: Outcome) -> None:
         """Say why, once per plan: thousands of creates for one reason are one record."""
@@ -87,6 +132,32 @@ class Context:
                 failed=len(outcome.failed),
                 skipped=len(outcome.skipped),
             )
+
+    def emit(
+        self,
+        about: Resource[Any],
+        type_: Literal["Normal", "Warning"],
+        reason: str,
+        note: str,
+        *,
+        action: str = "",
+    ) -> None:
+        """Tell people what happened to an object, as an Event; never waits, never fails.
+
+        `reason`: why, one CamelCase word; `note`: for people, at most 1024 characters; `action`: what
+        the controller did about it, "" for the reason itself (reference: runtime §6).
+        """
+        if self._events is not None:
+            self._events.emit(Emit(reference_to(about), type_, reason, note, action))
+
+    def heard(self) -> tuple[Emitted, ...]:
+        """Return the events about this key's object that wait for this controller, oldest first."""
+        return self._inbox.waiting(self.key) if self._inbox is not None else ()
+
+    def handled(self, event: Emitted) -> None:
+        """Forget an event that was `heard`; until then a reconcile of the key sees it again."""
+        if self._inbox is not None:
+            self._inbox.handled(event)
 
     async def live(self, type_: type[R], key: Key) -> R | None:
         """Read one object from the API server itself, past every cache; None when it does not exist."""
@@ -125,7 +196,7 @@ def _may_have_acted(error: Exception) -> bool:
 
 def _resource_of(action: Action) -> ResourceType | None:
     match action:
-        case Create(object):
+        case Create(object) | Apply(object):
             return object.resource_type()
         case Patch(target) | Scale(target) | Delete(target):
             return target.resource

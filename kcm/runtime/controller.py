@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from kcm.objects.metadata import Spec
 from kcm.objects.resource import Key, Resource
+from kcm.runtime.grants import Grant
+from kcm.runtime.inbox import Emissions
 from kcm.runtime.result import Result
 from kcm.runtime.watches import Watch
 
@@ -38,14 +40,23 @@ class Controller(ABC, Generic[Primary, Seen]):
 
     `settings_type` is the Struct that the controller's own section of the config file must
     fit; an instance of it is `self.settings` while the controller runs. `workers` (keys at the
-    same time) and `rate` (requests; None: `client.qps`) hold where the file does not say otherwise.
+    same time), `rate` (requests; None: `client.qps`) and `reconcile_timeout` (seconds; a reconcile
+    that takes longer is cut off and counts as failed) hold where the file does not say otherwise.
+    `writes` (see `kcm.writes`) says what the controller writes: a plan with anything else is refused;
+    left out, it may write whatever its role in the cluster allows.
+    `hears` (see `kcm.emitted`) has it told what other controllers emit. `component` is how its own
+    events name it; left out, its name.
     """
 
     name: ClassVar[str]
-    watches: ClassVar[tuple[Watch, ...]]
+    watches: ClassVar[tuple[Watch, ...]] = ()
+    hears: ClassVar[Emissions | None] = None
+    component: ClassVar[str] = ""
     settings_type: ClassVar[type[Spec] | None] = None
     workers: ClassVar[int] = 5
     rate: ClassVar[Rate | None] = None
+    reconcile_timeout: ClassVar[float] = 300.0
+    writes: ClassVar[tuple[Grant, ...] | None] = None
 
     def __init__(self, settings: Spec | None = None) -> None:
         self.settings = settings

@@ -13,13 +13,15 @@ the queue owns everything else.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol
 
 from kcm.base.clock import Clock
-from kcm.base.errors import TerminalError
+from kcm.base.errors import DeadlineExceeded, KcmError, RetryAfter, TerminalError
 from kcm.cache.replica import Cache
-from kcm.client.errors import ApiError, Conflict, TooManyRequests
+from kcm.client.errors import ApiError, Conflict, FieldsTaken, TooManyRequests
 from kcm.client.transport import TransportError
 from kcm.objects.resource import Key, ResourceType
 from kcm.runtime.context import Context
@@ -44,6 +46,18 @@ class Freshness(Protocol):
     async def barrier(self, resources: frozenset[ResourceType]) -> None:
         """Return when the replicas hold everything the server had when this was called."""
         ...
+
+
+class WrongAnswer(KcmError):
+    """A controller's method returned what it must not: a mistake in its code."""
+
+    def __init__(self, controller: Controller[Any, Any], method: str, answer: object, remedy: str) -> None:
+        kind = type(controller)
+        if iscoroutine(answer):
+            answer.close()  # nobody will await it, and Python would complain later, elsewhere
+        super().__init__(
+            f"{kind.__module__}.{kind.__qualname__}.{method} returned {repr(answer)[:100]}: {remedy}"
+        )
 
 
 class Dispatcher:
@@ -147,13 +161,21 @@ class Dispatcher:
             return Waiting(reason)
         begun = self._clock.monotonic()
         seen = self._controller.observe(self._cache, key)
+        if isawaitable(seen):
+            raise WrongAnswer(
+                self._controller, "observe", seen, "it must not be async: it only reads the cache"
+            )
         cost = self._clock.monotonic() - begun
         if seen is None:
             return Done()
         if cost > CHEAP_SECONDS:
             # Thousands of pods that become ready one by one must not each cost a look at all of them.
             self._rests[key] = begun + min(LONGEST_REST, cost * REST_FACTOR)
-        return await self._controller.reconcile(context, seen)
+        result = await self._controller.reconcile(context, seen)
+        if not _is_result(result):
+            remedy = "return Done(), RequeueAfter(seconds, 0 or more) or Waiting(reason)"
+            raise WrongAnswer(self._controller, "reconcile", result, remedy)
+        return result
 
     def _succeeded(self, key: Key, result: Result) -> None:
         match result:
@@ -184,6 +206,13 @@ class Dispatcher:
             case TooManyRequests(retry_after=float() as delay) if delay > 0:
                 self._log.warning("throttled by the server", key=str(key), retry_after=delay)
                 self._queue.add_after(key, delay)
+            case RetryAfter(seconds=delay):
+                self._log.warning("reconcile failed", key=str(key), error=str(error), retry_after=delay)
+                self._queue.add_after(key, delay)
+            case FieldsTaken():
+                # Waiting does not help, and nobody would know: somebody has to give the fields up.
+                self._log.warning("fields belong to another manager", key=str(key), error=str(error))
+                self._queue.add_rate_limited(key)
             case Conflict():
                 self._log.debug("conflict", key=str(key), error=str(error))
                 if self._queue.failures(key):
@@ -193,7 +222,11 @@ class Dispatcher:
             case Fenced():
                 self._log.debug("fenced", key=str(key))
                 self._queue.add_rate_limited(key)
-            case ApiError() | TransportError():
+            case WrongAnswer():
+                self._metrics.panicked()
+                self._log.error("controller is wrong", key=str(key), error=str(error))
+                self._queue.add_rate_limited(key)
+            case ApiError() | TransportError() | DeadlineExceeded():
                 tries = self._queue.failures(key) + 1
                 self._log.warning("reconcile failed", key=str(key), error=str(error), tries=tries)
                 self._queue.add_rate_limited(key)
@@ -202,6 +235,16 @@ class Dispatcher:
                 self._log.error("reconcile raised", key=str(key), error=repr(error), exception=error)
                 self._queue.add_rate_limited(key)
         self._metrics.ended("error")
+
+
+def _is_result(result: object) -> bool:
+    """Say whether a reconcile answered what it may."""
+    match result:
+        case Done() | Waiting():
+            return True
+        case RequeueAfter(int() | float() as seconds):
+            return 0 <= seconds < math.inf
+    return False
 
 
 def _is_told_to_end() -> bool:

@@ -13,17 +13,27 @@ from typing import Any
 from kcm.cache.replica import Cache
 from kcm.objects.owners import controller_of
 from kcm.objects.resource import Key, Resource
+from kcm.runtime.predicates import passes
 from kcm.runtime.watches import Watch
 
 Change = Callable[["Resource[Any] | None", "Resource[Any] | None"], Iterable[Key]]
 
 
-def keys_of(watch: Watch, primary: type[Resource[Any]], cache: Cache) -> Change:
+def keys_of(watch: Watch, primary: type[Resource[Any]] | None, cache: Cache) -> Change:
     """Return the function that names the keys that a change of one of the watch's objects touches."""
+    change = _keys_of(watch, primary, cache)
+    if watch.when is None:
+        return change
+    return lambda old, new: change(old, new) if passes(watch.when, old, new) else ()
+
+
+def _keys_of(watch: Watch, primary: type[Resource[Any]] | None, cache: Cache) -> Change:
     match watch.role:
         case "primary":
             return _own_key
-        case "owned":
+        case "discovered":
+            return lambda old, new: _touched(watch, cache, old, new)
+        case "owned" if primary is not None:
             return lambda old, new: set(_owners(watch, primary, cache, old, new))
         case _:
             return lambda old, new: set(_mapped(watch, old, new))
@@ -32,6 +42,10 @@ def keys_of(watch: Watch, primary: type[Resource[Any]], cache: Cache) -> Change:
 def _own_key(old: Resource[Any] | None, new: Resource[Any] | None) -> Iterable[Key]:
     present = new if new is not None else old
     return (present.key,) if present is not None else ()
+
+
+def _touched(watch: Watch, cache: Cache, old: Any, new: Any) -> Iterable[Key]:
+    return watch.touches(cache.graph, old, new) if watch.touches is not None else ()
 
 
 def _mapped(watch: Watch, old: Resource[Any] | None, new: Resource[Any] | None) -> Iterator[Key]:

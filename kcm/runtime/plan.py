@@ -18,6 +18,7 @@ from kcm.objects.events import ObjectReference, reference_to
 from kcm.objects.resource import Key, Resource, ResourceType
 
 PatchKind = Literal["merge", "strategic", "json"]
+Propagation = Literal["", "Orphan", "Background", "Foreground"]
 
 
 class Pace(Enum):
@@ -62,6 +63,18 @@ class Patch(msgspec.Struct, frozen=True):
     exact: bool = False
 
 
+class Apply(msgspec.Struct, frozen=True):
+    """Have the fields of `object`, and no others, be so in the name of a field manager (server-side apply).
+
+    Creates the object if there is none. Sent again, it changes nothing.
+    """
+
+    object: Resource[Any]
+    manager: str
+    because: str
+    force: bool = False
+
+
 class Scale(msgspec.Struct, frozen=True):
     """Set spec.replicas through the scale subresource, of the very object that was seen."""
 
@@ -71,22 +84,27 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete exactly the object that was seen: uid and resourceVersion are preconditions."""
+    """Delete exactly the object that was seen: uid and resourceVersion are preconditions.
+
+    `propagation`: what becomes of what it owns; "" is what the server does unasked.
+    """
 
     target: Target
     because: str
+    propagation: Propagation = ""
 
 
 class Emit(msgspec.Struct, frozen=True):
-    """Tell people what happened, as an Event about an object."""
+    """Tell people what happened, as an Event about an object. `action` "": the same as the reason."""
 
     about: ObjectReference
     type: Literal["Normal", "Warning"]
     reason: str
     note: str
+    action: str = ""
 
 
-Action = Create | Patch | Scale | Delete | Emit
+Action = Create | Patch | Apply | Scale | Delete | Emit
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -131,6 +149,16 @@ class Plan(msgspec.Struct, frozen=True):
         return Plan((Patch(target_of(seen), changes, because, kind, "", exact),))
 
     @staticmethod
+    def apply(wanted: Resource[Any], *, manager: str, because: str, force: bool = False) -> Plan:
+        """Plan a server-side apply of `wanted`, an object made for it: name, labels, and the fields to own.
+
+        What `manager` applied before and `wanted` leaves out goes away; so does a field that has its
+        type's default, which is not written. Fields of another manager are a `FieldsTaken`, or with
+        `force` are taken over. `status` is left out; it has a manager of its own.
+        """
+        return Plan((Apply(wanted, manager, because, force),))
+
+    @staticmethod
     def patch_status(
         seen: Resource[Any],
         changes: Mapping[str, Any],
@@ -152,9 +180,9 @@ class Plan(msgspec.Struct, frozen=True):
         return Plan((Patch(target_of(seen), body, because, kind, "status", exact),))
 
     @staticmethod
-    def delete(seen: Resource[Any], *, because: str) -> Plan:
-        """Plan to delete `seen` as it was seen."""
-        return Plan((Delete(target_of(seen), because),))
+    def delete(seen: Resource[Any], *, because: str, propagation: Propagation = "") -> Plan:
+        """Plan to delete `seen` as it was seen, and what it owns as `propagation` says."""
+        return Plan((Delete(target_of(seen), because, propagation),))
 
     @staticmethod
     def scale(seen: Resource[Any] | Target, replicas: int, *, because: str) -> Plan:
@@ -162,9 +190,11 @@ class Plan(msgspec.Struct, frozen=True):
         return Plan((Scale(seen if isinstance(seen, Target) else target_of(seen), replicas, because),))
 
     @staticmethod
-    def emit(about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str) -> Plan:
-        """Plan an Event about an object."""
-        return Plan((Emit(reference_to(about), type_, reason, note),))
+    def emit(
+        about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str, action: str = ""
+    ) -> Plan:
+        """Plan an Event about an object; see `Context.emit`."""
+        return Plan((Emit(reference_to(about), type_, reason, note, action),))
 
 
 class Applied(msgspec.Struct, frozen=True):

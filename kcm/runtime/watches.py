@@ -7,22 +7,35 @@ that follows looks at present state, never at the event (DESIGN §2.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from kcm.client.discovery import ResourceFilter
+from kcm.objects.partials import ObjectKey, PartialObject
 from kcm.objects.resource import Key, Resource
 from kcm.objects.selectors import Selector
+from kcm.runtime.predicates import Predicate
+
+if TYPE_CHECKING:
+    from kcm.cache.graph import ObjectGraph
 
 R = TypeVar("R", bound=Resource[Any])
 
+Touches = Callable[
+    ["ObjectGraph", "PartialObject | None", "PartialObject | None"],
+    Iterable[ObjectKey],
+]
 Mapper = Callable[[Any], Iterable[Key]]
 Index = Callable[[Any], Iterable[str]]
 Adopts = Callable[[Any], Selector | None]
 
 
 class Watch(msgspec.Struct, frozen=True):
-    """One resource type that a controller reads, restricted by selectors and namespace."""
+    """One resource type that a controller reads, restricted by selectors and namespace.
+
+    Or, with `discovers`, all types of a kind of their own, read as `PartialObject`s.
+    """
 
     type: type[Resource[Any]]
     role: str
@@ -32,6 +45,9 @@ class Watch(msgspec.Struct, frozen=True):
     indexes: Mapping[str, Index] = {}
     to: Mapper | None = None
     adopts: Adopts | None = None
+    discovers: ResourceFilter | None = None
+    touches: Touches | None = None
+    when: Predicate | None = None
 
 
 def primary(
@@ -41,9 +57,13 @@ def primary(
     label_selector: str = "",
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
+    when: Predicate | None = None,
 ) -> Watch:
-    """Declare the type whose objects are reconciled: a change of one touches its own key."""
-    return Watch(type_, "primary", namespace, label_selector, field_selector, indexes or {})
+    """Declare the type whose objects are reconciled: a change of one touches its own key.
+
+    `when`: which updates count (see `kcm.runtime.predicates`).
+    """
+    return Watch(type_, "primary", namespace, label_selector, field_selector, indexes or {}, when=when)
 
 
 def owns(
@@ -54,13 +74,16 @@ def owns(
     label_selector: str = "",
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
+    when: Predicate | None = None,
 ) -> Watch:
     """Declare a type whose objects the primaries control: a change touches the controlling owner.
 
     With `adopts`, a change of an object without controller touches every primary of its
     namespace whose selector (what `adopts` returns for it) matches the object's labels.
     """
-    return Watch(type_, "owned", namespace, label_selector, field_selector, indexes or {}, None, adopts)
+    return Watch(
+        type_, "owned", namespace, label_selector, field_selector, indexes or {}, None, adopts, when=when
+    )
 
 
 def watches(
@@ -71,6 +94,20 @@ def watches(
     label_selector: str = "",
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
+    when: Predicate | None = None,
 ) -> Watch:
     """Declare another type; `to` maps one of its objects to the keys that it touches."""
-    return Watch(type_, "mapped", namespace, label_selector, field_selector, indexes or {}, to)
+    return Watch(type_, "mapped", namespace, label_selector, field_selector, indexes or {}, to, when=when)
+
+
+def discovers(
+    *, touches: Touches, verbs: Iterable[str] = ("list", "watch"), excluding: Iterable[str] = ()
+) -> Watch:
+    """Declare all types that the server has, also those that come later: metadata only, in `cache.graph`.
+
+    Taken are resources with all of `verbs`, each once, but for those `excluding`: "events",
+    "events.events.k8s.io", a whole group as "*.metrics.k8s.io". `touches(graph, old, new)` maps a
+    change of one object to the keys that it touches, which are `ObjectKey`s.
+    """
+    wanted = ResourceFilter(tuple(verbs), tuple(excluding))
+    return Watch(PartialObject, "discovered", discovers=wanted, touches=touches)

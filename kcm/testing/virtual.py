@@ -3,8 +3,8 @@
 `run` executes a coroutine on an event loop that never waits: when nothing is ready, time jumps
 to the next timer. An hour of back-off takes milliseconds, and order is repeatable. Guarantees:
 timers fire in order of their time; a run with nothing ready and no timer ends in `Stuck` instead
-of hanging. Sockets and threads do not belong on this loop. The loop owns the time;
-`VirtualClock` shows it.
+of hanging; while somebody holds the time (`kcm.base.held`: a thread is at work) it stands still.
+Sockets do not belong on this loop. The loop owns the time; `VirtualClock` shows it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LONGEST_THREAD = 30.0
 
 
 class Stuck(Exception):
@@ -28,11 +29,16 @@ class _JumpingSelector(selectors.SelectSelector):
     """Moves the loop's time forward where a real selector would wait."""
 
     now = 0.0
+    held = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready:
+        if ready or timeout == 0:
             return ready
+        if self.held:
+            if ready := super().select(LONGEST_THREAD):
+                return ready
+            raise Stuck(f"a thread has not been heard of for {LONGEST_THREAD:g} s")
         if timeout is None:
             raise Stuck("nothing is ready and no timer is set")
         self.now += max(0.0, timeout)
@@ -50,6 +56,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
+
+    def hold_time(self) -> None:
+        """Stand still until a thread is heard of."""
+        self._jumping.held += 1
+
+    def release_time(self) -> None:
+        """Jump again, once everybody has released it."""
+        self._jumping.held -= 1
 
 
 class VirtualClock:

@@ -55,7 +55,8 @@ def test_the_example_controller_in_the_shipped_file_is_the_default_too() -> None
     own = parse(text.encode(), "f.yaml").controller("replicaset")
     default = Configuration().controller("replicaset")
     assert own.workers == Controller.workers
-    assert msgspec.structs.replace(own, enabled=None, workers=None) == default
+    assert own.reconcile_timeout == Controller.reconcile_timeout
+    assert msgspec.structs.replace(own, enabled=None, workers=None, reconcile_timeout=None) == default
 
 
 def test_every_field_of_the_schema_is_documented() -> None:

@@ -1,0 +1,455 @@
+"""The public API against a whole daemon: what a controller's author may rely on, and is told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from kcm import (
+    BlockingContext,
+    BlockingController,
+    Cache,
+    Context,
+    Controller,
+    DeadlineExceeded,
+    Done,
+    Key,
+    Plan,
+    ReconcileEnded,
+    RequeueAfter,
+    Result,
+    RetryAfter,
+    generation_changed,
+    primary,
+    with_finalizer,
+    writes,
+)
+from kcm.config.schema import ControllerConfig
+from kcm.objects import ConfigMap, ObjectMeta
+from kcm.telemetry import logging
+from kcm.testing.virtual import run
+from kcm.testing.world import Daemon, World, quick_configuration
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+FINALIZER = "tests.kcm.dev/outside"
+
+Story = Callable[[World, Daemon], Awaitable[None]]
+
+
+@dataclass
+class Notes:
+    """What the controllers of this file are to do, and what they saw. One per test."""
+
+    steps: list[Callable[[Context, ConfigMap], Awaitable[Result]]]
+    blocking: list[Callable[[BlockingContext, ConfigMap], Result]]
+    told: list[Any]
+
+
+notes = Notes([], [], [])
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[io.StringIO]:
+    notes.steps, notes.blocking, notes.told = [], [], []
+    stream = io.StringIO()
+    logging.configure("debug", "json", "test", stream=stream)
+    yield stream
+    logging.shutdown()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    logging.shutdown()
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+class Steps(Controller[ConfigMap, ConfigMap]):
+    name = "steps"
+    watches = (primary(ConfigMap, namespace="default", label_selector="mine=true"),)
+
+    def observe(self, cache: Cache, key: Key) -> ConfigMap | None:
+        return cache.get(ConfigMap, key)
+
+    async def reconcile(self, ctx: Context, seen: ConfigMap) -> Result:
+        step = notes.steps.pop(0) if len(notes.steps) > 1 else notes.steps[0]
+        return await step(ctx, seen)
+
+
+class Careful(Steps):
+    writes = (writes(ConfigMap, "patch"),)
+
+
+class Choosy(Steps):
+    watches = (primary(ConfigMap, namespace="default", label_selector="mine=true", when=generation_changed),)
+
+
+class Blocking(BlockingController[ConfigMap, ConfigMap]):
+    name = "blocking"
+    watches = (primary(ConfigMap, namespace="default", label_selector="mine=true"),)
+    workers = 2
+
+    def observe(self, cache: Cache, key: Key) -> ConfigMap | None:
+        return cache.get(ConfigMap, key)
+
+    def reconcile_blocking(self, ctx: BlockingContext, seen: ConfigMap) -> Result:
+        return (notes.blocking.pop(0) if len(notes.blocking) > 1 else notes.blocking[0])(ctx, seen)
+
+
+class Hasty(Blocking):
+    reconcile_timeout: ClassVar[float] = 1.0
+
+
+def play(kind: type[Controller[Any, Any]], story: Story) -> None:
+    async def main() -> None:
+        async with World(nodes=0) as world:
+            daemon = world.start({"mine": f"{__name__}:{kind.__name__}"})
+            body = {"metadata": {"name": "a", "labels": {"mine": "true"}}, "data": {"x": "1"}}
+            await world.call("POST", MAPS, body)
+            await story(world, daemon)
+            await daemon.stop()
+
+    run(main())
+
+
+async def data(world: World, name: str = "a") -> dict[str, str]:
+    found: dict[str, str] = (await world.call("GET", f"{MAPS}/{name}")).get("data", {})
+    return found
+
+
+def becomes(expected: dict[str, str], name: str = "a") -> Story:
+    async def story(world: World, daemon: Daemon) -> None:
+        async def holds() -> bool:
+            present = {each["metadata"]["name"]: each.get("data", {}) for each in await world.items(MAPS)}
+            return present.get(name) == expected
+
+        await world.until(holds)
+
+    return story
+
+
+def test_retry_after_is_heeded(log: io.StringIO) -> None:
+    times: list[float] = []
+
+    async def fails_once(ctx: Context, seen: ConfigMap) -> Result:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 1:
+            raise RetryAfter(42.0, "the storage is being moved")
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(100)
+
+    notes.steps = [fails_once]
+    play(Steps, story)
+    assert len(times) == 2
+    assert times[1] - times[0] == pytest.approx(42.0, abs=0.1)
+    assert any(each.get("error") == "the storage is being moved" for each in lines(log))
+
+
+def test_a_call_to_the_outside_is_bounded_and_tried_again(log: io.StringIO) -> None:
+    async def asks(ctx: Context, seen: ConfigMap) -> Result:
+        async with ctx.within(5, "the registry"):
+            await asyncio.get_running_loop().create_future()
+        return Done()
+
+    async def answered(ctx: Context, seen: ConfigMap) -> Result:
+        async with ctx.within(5, "the registry"):
+            (await ctx.apply(Plan.patch(seen, {"data": {"x": "2"}}, because="asked"))).raise_failure()
+        return Done()
+
+    notes.steps = [asks, answered]
+    play(Steps, becomes({"x": "2"}))
+    assert any(each.get("error") == "the registry did not answer within 5 s" for each in lines(log))
+
+
+def test_a_time_out_inside_the_block_stays_what_it_is() -> None:
+    async def raises(ctx: Context, seen: ConfigMap) -> Result:
+        try:
+            async with ctx.within(5, "the registry"):
+                raise TimeoutError("somebody else's")
+        except DeadlineExceeded:
+            notes.told.append("wrong")
+        except TimeoutError as error:
+            notes.told.append(str(error))
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(1)
+
+    notes.steps = [raises]
+    play(Steps, story)
+    assert notes.told == ["somebody else's"]
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "shown"),
+    [
+        pytest.param(None, "None", id="a forgotten return"),
+        pytest.param(True, "True", id="a truth"),
+        pytest.param(RequeueAfter(-1), "RequeueAfter(seconds=-1)", id="the past"),
+        pytest.param(RequeueAfter(float("nan")), "RequeueAfter(seconds=nan)", id="no number"),
+    ],
+)
+def test_a_reconcile_that_returns_nonsense_is_named(log: io.StringIO, nonsense: Any, shown: str) -> None:
+    async def returns(ctx: Context, seen: ConfigMap) -> Result:
+        answer: Result = nonsense
+        return answer
+
+    async def returns_at_last(ctx: Context, seen: ConfigMap) -> Result:
+        (await ctx.apply(Plan.patch(seen, {"data": {"x": "2"}}, because="well"))).raise_failure()
+        return Done()
+
+    notes.steps = [returns, returns_at_last]
+    play(Steps, becomes({"x": "2"}))
+    (told,) = [each for each in lines(log) if each.get("message", each.get("msg")) == "controller is wrong"]
+    assert f"Steps.reconcile returned {shown}: return Done()" in told["error"]
+    assert told["key"] == "default/a"
+
+
+def test_a_write_that_was_not_declared_is_refused_before_anything_is_sent(log: io.StringIO) -> None:
+    async def oversteps(ctx: Context, seen: ConfigMap) -> Result:
+        allowed = Plan.patch(seen, {"data": {"x": "2"}}, because="may")
+        await ctx.apply(allowed + Plan.delete(seen, because="may not"))
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(60)
+        assert await data(world) == {"x": "1"}
+
+    notes.steps = [oversteps]
+    play(Careful, story)
+    (told,) = [each for each in lines(log) if "may not delete configmaps" in str(each.get("error"))]
+    assert 'add writes(…, "delete")' in told["error"]
+
+
+def test_a_predicate_keeps_updates_away_and_nothing_else() -> None:
+    async def looks(ctx: Context, seen: ConfigMap) -> Result:
+        notes.told.append(seen.data["x"])
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(5)
+        await world.patch(f"{MAPS}/a", {"data": {"x": "2"}})
+        await world.clock.sleep(5)
+
+    notes.steps = [looks]
+    play(Choosy, story)
+    # ConfigMaps count no generations, so that the update passes: nothing can be told from it.
+    assert notes.told == ["1", "2"]
+
+
+def test_a_server_side_apply_owns_its_fields_and_leaves_those_of_others(log: io.StringIO) -> None:
+    def wanted(**content: str) -> ConfigMap:
+        return ConfigMap(metadata=ObjectMeta(name="b", namespace="default"), data=content)
+
+    async def applies(ctx: Context, seen: ConfigMap) -> Result:
+        plan = Plan.apply(wanted(one="1", two="2"), manager="m", because="all")
+        (await ctx.apply(plan)).raise_failure()
+        less = Plan.apply(wanted(one="1"), manager="m", because="less")
+        (await ctx.apply(less)).raise_failure()
+        theirs = Plan.apply(wanted(one="3"), manager="other", because="mine now")
+        outcome = await ctx.apply(theirs)
+        notes.told.append(type(outcome.failed[0].error).__name__)
+        forced = Plan.apply(wanted(one="3"), manager="other", force=True, because="mine now")
+        (await ctx.apply(forced)).raise_failure()
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await becomes({"one": "3"}, "b")(world, daemon)
+
+    notes.steps = [applies]
+    play(Steps, story)
+    assert notes.told == ["FieldsTaken"]
+
+
+def test_a_finalizer_is_there_before_anything_outside_is_and_goes_after_it() -> None:
+    outside: set[str] = set()
+    refuses = True
+
+    async def reconcile(ctx: Context, seen: ConfigMap) -> Result:
+        async def ensure(held: ConfigMap) -> Result:
+            live = await ctx.live(ConfigMap, held.key)
+            assert live is not None
+            assert FINALIZER in live.metadata.finalizers
+            outside.add(held.key.name)
+            # What ensure is given is current: a write that asks for its resourceVersion goes through.
+            outcome = await ctx.apply(Plan.patch(held, {"data": {"x": "seen"}}, because="e", exact=True))
+            outcome.raise_failure()
+            return Done()
+
+        async def cleanup(held: ConfigMap) -> Result:
+            if refuses:
+                raise RetryAfter(1.0, "not now")
+            outside.discard(held.key.name)
+            (await ctx.apply(Plan.patch(held, {"data": {"x": "bye"}}, because="c"))).raise_failure()
+            return Done()
+
+        return await with_finalizer(ctx, seen, FINALIZER, ensure=ensure, cleanup=cleanup)
+
+    async def story(world: World, daemon: Daemon) -> None:
+        nonlocal refuses
+        await becomes({"x": "seen"})(world, daemon)
+        await world.patch(f"{MAPS}/a", {"metadata": {"finalizers": [FINALIZER, "other.dev/too"]}})
+        await world.call("DELETE", f"{MAPS}/a")
+        await world.clock.sleep(30)
+        held = (await world.call("GET", f"{MAPS}/a"))["metadata"]["finalizers"]
+        assert (held, outside) == ([FINALIZER, "other.dev/too"], {"a"})
+        refuses = False
+        await world.clock.sleep(30)
+        assert (await world.call("GET", f"{MAPS}/a"))["metadata"]["finalizers"] == ["other.dev/too"]
+        assert not outside
+
+    notes.steps = [reconcile]
+    play(Steps, story)
+
+
+def test_a_blocking_reconcile_writes_through_the_loop() -> None:
+    main_thread = threading.get_ident()
+
+    def works(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        if seen.data["x"] != "1":
+            return Done()
+        live = ctx.live(ConfigMap, seen.key)
+        year = ctx.now().year
+        here = threading.get_ident() != main_thread
+        value = f"{here} {year} {live is not None and live.data['x']}"
+        ctx.apply(Plan.patch(seen, {"data": {"x": value}}, because="done")).raise_failure()
+        ctx.emit(seen, "Normal", "Done", "in a thread")
+        ctx.log.info("from the thread")
+        return Done()
+
+    notes.blocking = [works]
+    play(Blocking, becomes({"x": "True 2026 1"}))
+
+
+def test_what_a_blocking_reconcile_raises_is_tried_again_as_ever(log: io.StringIO) -> None:
+    def raises(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        raise RetryAfter(3.0, "from a thread")
+
+    def exits(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        raise SystemExit(3)
+
+    def works(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        if seen.data["x"] == "1":
+            ctx.apply(Plan.patch(seen, {"data": {"x": "2"}}, because="done")).raise_failure()
+        return Done()
+
+    notes.blocking = [raises, exits, works]
+    play(Blocking, becomes({"x": "2"}))
+    told = " ".join(str(each.get("error")) for each in lines(log))
+    assert "from a thread" in told
+    assert "SystemExit(3)" in told
+
+
+def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_for(log: io.StringIO) -> None:
+    go_on = threading.Event()
+    over = threading.Event()
+
+    def hangs(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        # While it waits for the loop, virtual time runs; the deadline of a second passes in it.
+        try:
+            ctx._ask(lambda: asyncio.sleep(5))
+        except ReconcileEnded:
+            notes.told.append("cut off")
+        go_on.wait(20)
+        try:
+            ctx.apply(Plan.patch(seen, {"data": {"x": "late"}}, because="too late"))
+        except ReconcileEnded as error:
+            notes.told.append(str(error))
+        over.set()
+        return Done()
+
+    def works(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        notes.told.append("next")
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(30)
+        assert notes.told == ["cut off"]
+        go_on.set()
+        await asyncio.to_thread(over.wait, 20)
+        await world.clock.sleep(120)
+        assert await data(world) == {"x": "1"}
+
+    notes.blocking = [hangs, works]
+    play(Hasty, story)
+    assert notes.told[:2] == ["cut off", "the reconcile was cut off: its thread may do nothing more"]
+    assert notes.told[2:] == ["next"]
+    assert any("thread left behind" in str(each) for each in lines(log))
+
+
+def test_the_file_wins_over_the_deadline_of_the_class(log: io.StringIO) -> None:
+    async def hangs(ctx: Context, seen: ConfigMap) -> Result:
+        await asyncio.get_running_loop().create_future()
+        return Done()
+
+    async def main() -> None:
+        section = ControllerConfig(reconcile_timeout=7.0)
+        configuration = msgspec.structs.replace(quick_configuration(), controllers={"mine": section})
+        async with World(nodes=0, configuration=configuration) as world:
+            daemon = world.start({"mine": f"{__name__}:Steps"})
+            await world.call("POST", MAPS, {"metadata": {"name": "a", "labels": {"mine": "true"}}})
+            await world.clock.sleep(10)
+            await daemon.stop()
+
+    notes.steps = [hangs]
+    run(main())
+    timed_out = [each for each in lines(log) if each.get("after") == 7.0]
+    assert timed_out
+
+
+class Asynchronous(Steps):
+    async def observe(self, cache: Cache, key: Key) -> ConfigMap | None:  # type: ignore[override] # on purpose
+        return None
+
+
+class Synchronous(Steps):
+    def reconcile(self, ctx: Context, seen: ConfigMap) -> Result:  # type: ignore[override] # on purpose
+        return Done()
+
+
+class Single(Steps):
+    watches = primary(ConfigMap)  # type: ignore[assignment] # on purpose
+
+
+class Empty(Steps):
+    watches = ()
+
+
+class Twice(Steps):
+    watches = primary(ConfigMap), primary(ConfigMap, label_selector="a=b")
+
+
+class Unfinished(Controller[ConfigMap, ConfigMap]):
+    watches = (primary(ConfigMap),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        pytest.param(Asynchronous, "observe must not be async", id="async observe"),
+        pytest.param(Synchronous, "derive from kcm.BlockingController", id="reconcile that is not async"),
+        pytest.param(Single, "put it into a tuple", id="no comma"),
+        pytest.param(Empty, "needs primary(T)", id="nothing watched"),
+        pytest.param(Twice, "has 2 primaries", id="two primaries"),
+        pytest.param(Unfinished, "does not define observe and reconcile", id="methods missing"),
+    ],
+)
+def test_a_class_that_cannot_work_is_refused_by_name(kind: type[Any], reason: str) -> None:
+    async def main() -> None:
+        async with World(nodes=0) as world:
+            daemon = world.start({"mine": f"{__name__}:{kind.__name__}"}, may_fail=True)
+            await asyncio.wait_for(daemon.ended.wait(), 60)
+            told = str(daemon.error)
+            assert "controllers.mine" in told
+            assert kind.__name__ in told
+            assert reason in told
+
+    run(main())
