@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
+from kcm.cache.graph import ObjectGraph
 from kcm.cache.indexer import Indexer
 from kcm.objects.resource import Key, Resource
 from kcm.objects.selectors import Selector
@@ -39,7 +40,10 @@ class Readable(Protocol):
 class Cache:
     """The objects that one controller may read. The first type is its primary."""
 
-    def __init__(self, replicas: Mapping[type[Resource[Any]], Readable]) -> None:
+    def __init__(
+        self, replicas: Mapping[type[Resource[Any]], Readable], graph: ObjectGraph | None = None
+    ) -> None:
+        self._graph = graph
         self._replicas = dict(replicas)
         self._primary = next(iter(self._replicas.values()), None)
 
@@ -75,6 +79,13 @@ class Cache:
     def version(self, type_: type[Resource[Any]]) -> str:
         """Return the resourceVersion up to which the type's objects are current; "" before the first fill."""
         return self._of(type_).version
+
+    @property
+    def graph(self) -> ObjectGraph:
+        """Return the objects of all discovered types; KeyError for one who does not declare `discovers`."""
+        if self._graph is None:
+            raise KeyError("this controller does not declare `discovers` among its watches")
+        return self._graph
 
     @property
     def synced(self) -> bool:

@@ -78,6 +78,7 @@ class ClientSource:
             match=match,
             limit=limit,
             continue_token=next_page,
+            metadata_only=spec.metadata_only,
         )
 
     def watch(
@@ -93,6 +94,7 @@ class ClientSource:
             timeout_seconds=timeout,
             send_initial_events=initial,
             idle=0.0,
+            metadata_only=spec.metadata_only,
         )
 
 

@@ -28,7 +28,7 @@ from kcm.config.loader import check_rules, load
 from kcm.config.schema import Configuration
 from kcm.config.selection import Installed, parse_items, select
 from kcm.manager.daemon import Manager
-from kcm.manager.installed import installed_controllers
+from kcm.manager.installed import installed_controllers, optional_controllers
 from kcm.manager.launcher import ProcessLauncher
 from kcm.telemetry import logging
 
@@ -37,7 +37,8 @@ FAILED = 1
 
 def installed() -> tuple[Installed, ...]:
     """Return what is installed, as the selection wants to know it."""
-    return tuple(Installed(name) for name in installed_controllers())
+    optional = optional_controllers()
+    return tuple(Installed(name, on_by_default=name not in optional) for name in installed_controllers())
 
 
 def run(options: argparse.Namespace) -> int:

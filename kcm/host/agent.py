@@ -32,6 +32,7 @@ from kcm.host.messages import (
     ControlToHost,
     Declare,
     Heartbeat,
+    KindsFound,
     Lead,
     MetricsReport,
     NewCredentials,
@@ -42,6 +43,9 @@ from kcm.host.messages import (
     Stopped,
     Synced,
     ToManager,
+    WatchClosed,
+    WatchExcused,
+    WatchOpened,
 )
 from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
@@ -102,6 +106,9 @@ class HostAgent:
             case Progress(watch=watch) as progress:
                 for replica in self._replicas.numbered(watch):
                     replica.feed(progress)
+            case WatchOpened() | WatchClosed() | WatchExcused() | KindsFound() as found:
+                self._replicas.found(found)
+                self._check_synced()
             case Renew(deadline):
                 self._fence.extend(deadline)
             case Lead(deadline):
@@ -170,7 +177,7 @@ class HostAgent:
             )
             for task, controller in controllers
         )
-        self._send(Declare(self._replicas.declarations()))
+        self._send(Declare(self._replicas.declarations(), self._replicas.discoveries()))
         return True
 
     def _client_maker(

@@ -20,12 +20,14 @@ from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.messages import (
     MOST_BARRIERS,
+    MOST_DISCOVERIES,
     MOST_WATCHES,
     Barrier,
     BarrierPassed,
     Configure,
     ControllerReport,
     Declare,
+    DiscoveryDeclaration,
     Heartbeat,
     Lead,
     MetricsReport,
@@ -40,8 +42,10 @@ from kcm.host.messages import (
     ToManager,
 )
 from kcm.manager import host_life as life
+from kcm.manager.discovered_watches import DiscoveredWatches
+from kcm.manager.discovery import Discoverer
 from kcm.manager.informers import Informers, Subscription
-from kcm.manager.launcher import HostHandle, HostLauncher
+from kcm.manager.launcher import Channel, HostHandle, HostLauncher
 from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
@@ -62,6 +66,7 @@ class HostSupervisor:
         settings: life.LifeSettings,
         launcher: HostLauncher,
         informers: Informers,
+        discoverer: Discoverer,
         exposition: Exposition,
         metrics: Metrics,
         need_credentials: Callable[[], None],
@@ -82,6 +87,8 @@ class HostSupervisor:
         self._settings = settings
         self._launcher = launcher
         self._informers = informers
+        self._discoverer = discoverer
+        self._discovered: DiscoveredWatches | None = None
         self._exposition = exposition
         self._restarts = metrics.counter(
             "kcm_host_restarts_total", "Ends of a host that nobody asked for.", ("host",)
@@ -111,6 +118,11 @@ class HostSupervisor:
     def watches(self) -> tuple[WatchSpec, ...]:
         """Return what the host has declared that it watches."""
         return tuple(subscription.spec for subscription in self._subscriptions)
+
+    @property
+    def excused(self) -> Mapping[WatchSpec, str]:
+        """Return the discovered watches that cannot be read and are not waited for, and why."""
+        return self._discovered.excused if self._discovered is not None else {}
 
     async def run(self) -> None:
         """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host first."""
@@ -233,7 +245,11 @@ class HostSupervisor:
         self._inputs.put_nowait(life.Gone(await handle.ended()))
 
     async def _promote(self) -> None:
-        """Prove that the replicas are fresh, then let the workers work."""
+        """Prove that the replicas are fresh, then let the workers work.
+
+        What was discovered is left out: proof for each of a hundred resources would take long, one
+        that cannot be read would take for ever, and who reads all there is has to ask anyway.
+        """
         if self._handover is None:
             await self._informers.barrier(self._subscriptions)
         else:
@@ -261,8 +277,9 @@ class HostSupervisor:
 
     def _take(self, message: ToManager, tasks: asyncio.TaskGroup) -> None:
         match message:
-            case Declare(watches):
-                if len(watches) > MOST_WATCHES or self._subscriptions:
+            case Declare(watches, discoveries):
+                too_many = len(watches) > MOST_WATCHES or len(discoveries) > MOST_DISCOVERIES
+                if too_many or self._subscriptions or self._discovered is not None:
                     raise ValueError("declared too many watches, or twice")
                 self._declared = True
                 self._inputs.put_nowait(life.Declared())
@@ -273,6 +290,8 @@ class HostSupervisor:
                             watch.spec, decode(bytes(watch.projection)), self._handle.channel, number
                         )
                     )
+                if discoveries:
+                    self._discover(discoveries, len(watches), self._handle.channel)
             case Refuse(controller, key, reason):
                 self._refused(f"controllers.{controller}" + (f".{key}" if key else ""), reason)
             case Synced():
@@ -297,8 +316,17 @@ class HostSupervisor:
                     self._log.warning("barrier not taken", under_way=self._barriers)
                     return
                 self._barriers += 1
-                wanted = [s for s in self._subscriptions if s.spec.resource in resources]
+                discovered = self._discovered.subscriptions if self._discovered is not None else []
+                known = (*self._subscriptions, *discovered)
+                wanted = [s for s in known if s.spec.resource in resources]
                 tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
+
+    def _discover(self, declared: tuple[DiscoveryDeclaration, ...], first: int, channel: Channel) -> None:
+        """Feed the host what the server has. Its promotion waits for none of it (see `_promote`)."""
+        self._discovered = DiscoveredWatches(
+            declared, first, self._informers, channel, self._send, self._clock
+        )
+        self._discoverer.add(self._discovered)
 
     def _refused(self, where: str, reason: str) -> None:
         if self._declared:
@@ -353,6 +381,10 @@ class HostSupervisor:
         for subscription in self._subscriptions:
             self._informers.unsubscribe(subscription)
         self._subscriptions = []
+        if self._discovered is not None:
+            self._discoverer.remove(self._discovered)
+            self._discovered.close()
+            self._discovered = None
         self._exposition.drop(self.name)
         self._handle = None
         # Nobody knows what the dead one wrote last: its successor has to ask the server.

@@ -93,9 +93,18 @@ class Informers:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Stop feeding; the watch goes on, for a successor."""
-        informer = self._informers[subscription.spec]
-        informer.store.unsubscribe(subscription.sink)
-        informer.readers -= 1
+        informer = self._informers.get(subscription.spec)
+        if informer is not None:
+            informer.store.unsubscribe(subscription.sink)
+            informer.readers -= 1
+
+    def discard(self, spec: WatchSpec) -> None:
+        """End the watch of a resource that is not served any more, unless somebody still reads it."""
+        informer = self._informers.get(spec)
+        if informer is not None and informer.readers == 0:
+            informer.task.cancel()
+            del self._informers[spec]
+            log.info("watching no more", watch=str(spec))
 
     async def barrier(self, subscriptions: Iterable[Subscription]) -> None:
         """Return when all that the server had when this was called is on its way to the readers."""
@@ -112,8 +121,12 @@ class Informers:
 
     async def _fresh(self, subscription: Subscription) -> None:
         for failures in count(1):
+            informer = self._informers.get(subscription.spec)
+            if informer is None:
+                # The resource is gone from the server: nothing of it can be late.
+                return
             try:
-                await self._informers[subscription.spec].reflector.barrier()
+                await informer.reflector.barrier()
                 break
             except KcmError as error:
                 # The server is away or answers nonsense, or a reflector with more fields took over: none of

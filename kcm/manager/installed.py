@@ -1,7 +1,8 @@
 """Which controllers are installed: found by entry point, never imported here.
 
-Built-in controllers are found exactly like a user's. Reads only package metadata, so that no
-controller code runs in the manager (DESIGN §1). Owns nothing.
+Built-in controllers are found exactly like a user's: those of the group `kcm.controllers` run
+unless they are turned off, those of `kcm.controllers.optional` only when they are turned on. Reads
+only package metadata, so that no controller code runs in the manager (DESIGN §1). Owns nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,16 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 
 GROUP = "kcm.controllers"
+OPTIONAL = "kcm.controllers.optional"
 
 
 def installed_controllers() -> Mapping[str, str]:
-    """Return "module:Class" by controller name, sorted by name."""
-    return {
-        point.name: point.value for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    }
+    """Return "module:Class" by controller name, sorted by name, of all that are installed."""
+    points = (*entry_points(group=OPTIONAL), *entry_points(group=GROUP))
+    return {point.name: point.value for point in sorted(points, key=lambda point: point.name)}
+
+
+def optional_controllers() -> frozenset[str]:
+    """Return the names of those that are off by default."""
+    usual = {point.name for point in entry_points(group=GROUP)}
+    return frozenset(point.name for point in entry_points(group=OPTIONAL)) - usual

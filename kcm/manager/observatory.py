@@ -144,8 +144,11 @@ class Observatory:
             return "no controller is enabled"
         if not self._informers.informers:
             return "no host has said what it watches yet"
+        excused = {spec for host in self._hosts for spec in host.excused}
         late = [
-            str(spec) for spec, informer in self._informers.informers.items() if not informer.store.synced
+            str(spec)
+            for spec, informer in self._informers.informers.items()
+            if not informer.store.synced and spec not in excused
         ]
         return f"not synced: {', '.join(late)}" if late else ""
 
@@ -202,7 +205,8 @@ class Observatory:
         for spec, informer in self._informers.informers.items():
             counts = informer.store.counts()
             health = informer.reflector.health()
-            limits = (spec.namespace, spec.label_selector, spec.field_selector)
+            parts = "metadata only" if spec.metadata_only else ""
+            limits = (spec.namespace, spec.label_selector, spec.field_selector, parts)
             caches.append(
                 CacheStatus(
                     resource=str(spec.resource),

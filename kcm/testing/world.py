@@ -77,10 +77,17 @@ class Daemon:
 class World:
     """Use it as an async context, inside `kcm.testing.virtual.run`."""
 
-    def __init__(self, *, seed: int = 1, nodes: int = 2, configuration: Configuration | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        nodes: int = 2,
+        configuration: Configuration | None = None,
+        collect_garbage: bool = True,
+    ) -> None:
         self.clock = VirtualClock()
         self.rng = SeededRng(seed)
-        self.api = ApiServer(self.clock, self.rng)
+        self.api = ApiServer(self.clock, self.rng, collect_garbage=collect_garbage)
         self.writes = 0
         self.configuration = configuration or quick_configuration()
         self._cluster = (

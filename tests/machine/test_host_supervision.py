@@ -107,7 +107,19 @@ def supervisor(machine):
     clock = VirtualClock()
     settings = life.LifeSettings(30.0, 1e6, Backoff(1.0, 60.0))
     return HostSupervisor(
-        *("h", ("c",), configure, settings, machine, machine, Exposition(), Metrics(), lambda: None, clock)
+        *(
+            "h",
+            ("c",),
+            configure,
+            settings,
+            machine,
+            machine,
+            None,
+            Exposition(),
+            Metrics(),
+            lambda: None,
+            clock,
+        )
     )
 
 

@@ -27,7 +27,9 @@ class Server:
     def __init__(self, answer: Any) -> None:
         self.answer = msgspec.json.encode(answer)
 
-    async def delete(self, resource: Any, key: Key, *, uid: str, resource_version: str) -> bytes:
+    async def delete(
+        self, resource: Any, key: Key, *, uid: str, resource_version: str, propagation: str
+    ) -> bytes:
         return self.answer
 
 

@@ -35,7 +35,7 @@ class Server:
         self.creates, self.gets, self.deletes = list(creates), list(gets), list(deletes)
         self.seconds = seconds
 
-    async def delete(self, resource, key, *, uid, resource_version):
+    async def delete(self, resource, key, *, uid, resource_version, propagation):
         return said(self.deletes)
 
     async def create(self, resource, namespace, body):
