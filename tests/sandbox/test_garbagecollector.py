@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, Json, World, deployment
 
