@@ -350,7 +350,6 @@ def test_what_a_blocking_reconcile_raises_is_tried_again_as_ever(log: io.StringI
 
 def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_for(log: io.StringIO) -> None:
     go_on = threading.Event()
-    over = threading.Event()
 
     def hangs(ctx: BlockingContext, seen: ConfigMap) -> Result:
         # While it waits for the loop, virtual time runs; the deadline of a second passes in it.
@@ -363,7 +362,6 @@ def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_f
             ctx.apply(Plan.patch(seen, {"data": {"x": "late"}}, because="too late"))
         except ReconcileEnded as error:
             notes.told.append(str(error))
-        over.set()
         return Done()
 
     def works(ctx: BlockingContext, seen: ConfigMap) -> Result:
@@ -374,7 +372,9 @@ def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_f
         await world.clock.sleep(30)
         assert notes.told == ["cut off"]
         go_on.set()
-        await asyncio.to_thread(over.wait, 20)
+        # Ended, not only done with its work: the loop has then been told.
+        for thread in [each for each in threading.enumerate() if each.name == "kcm reconcile"]:
+            thread.join(20)
         await world.clock.sleep(120)
         assert await data(world) == {"x": "1"}
 
