@@ -1,192 +1,208 @@
-"""Events on their way to the API server.
+"""Events on their way out of a process.
 
-`EventLog.emit` never waits: it filters, then queues; one task writes. Per source object and
-type a bucket of 25 events that refills one per five minutes keeps a scale-up of thousands from
-flooding the API; an event that repeats within memory raises the count of the one already
-written (reference: runtime §6). Guarantees bounded memory, the order of one object's events,
-and that what is dropped is counted by reason. Does not guarantee delivery: events are for
-people, no controller may wait for one. The log owns its queue and both bounded memories.
+A controller's `EventSink` turns what it emits into records (`kcm.objects.Emitted`) in the
+process's one `Outbox`, which posts them in batches to whoever carries them to the recorders.
+Guarantees: `emit` never waits and never raises, whatever it is handed; memory is bounded; the
+order of one controller's events is kept, but for those beyond the rate. Of one object and type a
+bucket of 25 passes that refills one per five minutes (reference: runtime §6): what exceeds it is
+counted here and told as a number, so that a scale-up of thousands costs a few records. Does not
+guarantee delivery: events are for people, no controller may wait for one. A sink owns its
+buckets, the outbox its queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from kcm.base.clock import Clock
-from kcm.base.errors import KcmError
-from kcm.base.timestamps import format_time
-from kcm.client.api import ApiClient
-from kcm.client.errors import NotFound
-from kcm.client.transport import TransportError
-from kcm.objects.metadata import Metadata, Spec
-from kcm.objects.resource import Key, ResourceType
+from kcm.objects.events import Emitted, ObjectReference
 from kcm.runtime.plan import Emit
-from kcm.telemetry.logging import Logger
 from kcm.telemetry.metrics import Metrics
 
-EVENTS = ResourceType("v1", "Event", "events")
+if TYPE_CHECKING:
+    from prometheus_client import Counter
 
 BURST = 25
 REFILL_SECONDS = 300.0
 REMEMBERED = 4096
+FOLDS = 1024
+FOLD_SECONDS = 5.0
 QUEUED = 1000
+BATCH = 256
+POST_SECONDS = 0.05
 LONGEST_NOTE = 1024
-TRIES = 3
+LONGEST_WORD = 128
+LARGEST_RECORD = 8192
+
+Post = Callable[[Sequence[bytes]], None]
+
+_encode = msgspec.json.Encoder().encode
 
 
-class _Bucket(NamedTuple):
-    tokens: float
-    at: float
+class Outbox:
+    """The records of one process that wait to be posted, a moment at most."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._records: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, record: bytes) -> bool:
+        """Take one record; False when there are too many."""
+        if len(self._records) >= QUEUED:
+            return False
+        self._records.append(record)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(POST_SECONDS, self.flush)
+        return True
+
+    def flush(self) -> None:
+        """Post everything now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        records, self._records = self._records, []
+        for begin in range(0, len(records), BATCH):
+            self._post(records[begin : begin + BATCH])
 
 
-class _Written(NamedTuple):
-    name: str
-    namespace: str
-    times: int
+class _Bucket:
+    """What one object may tell of one type."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, now: float) -> None:
+        self.tokens = float(BURST)
+        self.at = now
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(float(BURST), self.tokens + (now - self.at) / REFILL_SECONDS)
+        self.at = now
+        if self.tokens < 1.0:
+            return False
+        self.tokens -= 1.0
+        return True
 
 
-class _Answer(Spec, frozen=True):
-    metadata: Metadata = Metadata()
+class _Fold:
+    """Events beyond the rate that differ in their notes at most."""
+
+    __slots__ = ("last", "mixed", "times")
+
+    def __init__(self, event: Emit) -> None:
+        self.last, self.times, self.mixed = event, 1, False
+
+    def add(self, event: Emit) -> None:
+        self.mixed |= event.note != self.last.note
+        self.last = event
+        self.times += 1
 
 
-class EventLog:
-    """Takes the Events of one controller and writes them as core/v1 Events."""
+class EventSink:
+    """Takes the events of one controller. `component` is its name for people, `instance` its process."""
 
     def __init__(
-        self, client: ApiClient, component: str, clock: Clock, metrics: Metrics, log: Logger
+        self, controller: str, component: str, instance: str, outbox: Outbox, clock: Clock, metrics: Metrics
     ) -> None:
-        self._client = client
-        self._component = component
+        self._component = component[:LONGEST_WORD]
+        self._instance = f"{component}-{instance}"[:LONGEST_WORD]
+        self._outbox = outbox
         self._clock = clock
-        self._log = log
-        self._queue: deque[Emit] = deque()
-        self._number = 0
-        self._arrived = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
-        self._written: OrderedDict[tuple[str, str, str, str], _Written] = OrderedDict()
+        self._buckets: OrderedDict[tuple[str | ObjectReference, str], _Bucket] = OrderedDict()
+        self._folds: dict[tuple[str | ObjectReference, str, str, str], _Fold] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._emitted = metrics.counter(
             "kcm_events_emitted_total", "Events that controllers emitted.", ("controller",)
-        ).labels(component)
-        dropped = metrics.counter(
-            "kcm_events_dropped_total", "Events not written, by reason.", ("controller", "reason")
-        )
+        ).labels(controller)
+        self._folded = metrics.counter(
+            "kcm_events_folded_total",
+            "Events beyond their object's rate, told to the recorder as a number only.",
+            ("controller",),
+        ).labels(controller)
+        dropped = dropped_events(metrics)
         self._dropped = {
-            reason: dropped.labels(component, reason) for reason in ("rate", "full", "refused", "lost")
+            reason: dropped.labels(controller, reason) for reason in ("rate", "full", "unreadable")
         }
 
     def emit(self, event: Emit) -> None:
-        """Take one event; over its object's rate or over the queue's size it is dropped and counted."""
+        """Take one event. Beyond its object's rate it is only counted; what cannot be kept is dropped."""
         self._emitted.inc()
-        if not self._allowed(event):
-            self._dropped["rate"].inc()
-            return
-        if len(self._queue) >= QUEUED:
-            self._dropped["full"].inc()
-            return
-        self._queue.append(event)
-        self._idle.clear()
-        self._arrived.set()
-
-    async def run(self) -> None:
-        """Write what is queued, for ever."""
-        while True:
-            await self._arrived.wait()
-            while self._queue:
-                await self._deliver(self._queue.popleft())
-            self._arrived.clear()
-            self._idle.set()
-
-    async def flush(self, seconds: float) -> None:
-        """Wait until everything is written, at most so long; the rest is counted as lost."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            self._dropped["lost"].inc(len(self._queue))
+            if self._allowed(event):
+                self._post(event, 1, mixed=False)
+            else:
+                self._fold(event)
+        except (TypeError, ValueError, AttributeError, RecursionError):
+            # Whoever wrote the controller may have put anything into an event; its reconcile goes on.
+            self._dropped["unreadable"].inc()
+
+    def flush(self) -> None:
+        """Tell what was only counted so far."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        folds, self._folds = self._folds, {}
+        for fold in folds.values():
+            try:
+                self._post(fold.last, fold.times, mixed=fold.mixed)
+            except (TypeError, ValueError, AttributeError, RecursionError):
+                self._dropped["unreadable"].inc(fold.times)
 
     def _allowed(self, event: Emit) -> bool:
-        key = (event.about.uid, event.type)
+        key = (event.about.uid or event.about, event.type)
         now = self._clock.monotonic()
-        bucket = self._buckets.pop(key, _Bucket(BURST, now))
-        tokens = min(BURST, bucket.tokens + (now - bucket.at) / REFILL_SECONDS)
-        self._buckets[key] = _Bucket(tokens - 1 if tokens >= 1 else tokens, now)
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
-        return tokens >= 1
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = _Bucket(now)
+            if len(self._buckets) > REMEMBERED:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket.take(now)
 
-    async def _deliver(self, event: Emit) -> None:
-        for attempt in range(TRIES):
-            try:
-                await self._write(event)
-                return
-            except TransportError:
-                await self._clock.sleep(0.5 * 2**attempt)
-            except (KcmError, ValueError) as error:
-                # An answer is an answer: a refused event is not sent again (reference: runtime §6). Nor is
-                # one that cannot be written as JSON; and whatever it is, the next event is written.
-                self._dropped["refused"].inc()
-                self._log.debug("event refused", reason=event.reason, error=str(error))
-                return
-        self._dropped["lost"].inc()
-
-    async def _write(self, event: Emit) -> None:
-        key = (event.about.uid, event.type, event.reason, event.note)
-        written = self._written.pop(key, None)
-        if written is not None:
-            try:
-                self._remember(key, await self._count(written))
-                return
-            except NotFound:
-                pass  # its hour is over: write it anew
-        namespace = event.about.namespace or "default"
-        answer = await self._client.create(EVENTS, namespace, self._body(event, namespace))
-        try:
-            metadata = msgspec.json.decode(answer, type=_Answer).metadata
-        except (ValueError, RecursionError) as error:
-            # It is written; without its name a repetition becomes an event of its own.
-            self._log.debug("answer to an event cannot be read", error=str(error))
+    def _fold(self, event: Emit) -> None:
+        key = (event.about.uid or event.about, event.type, event.reason, event.action)
+        fold = self._folds.get(key)
+        if fold is not None:
+            fold.add(event)
+        elif len(self._folds) >= FOLDS:
+            self._dropped["rate"].inc()
             return
-        self._remember(key, _Written(metadata.name, namespace, 1))
+        else:
+            self._folds[key] = _Fold(event)
+        self._folded.inc()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FOLD_SECONDS, self.flush)
 
-    async def _count(self, written: _Written) -> _Written:
-        count = written.times + 1
-        body = msgspec.json.encode({"count": count, "lastTimestamp": format_time(self._clock.wall())})
-        await self._client.patch(EVENTS, Key(written.namespace, written.name), body, "merge")
-        return written._replace(times=count)
+    def _post(self, event: Emit, times: int, *, mixed: bool) -> None:
+        reason = event.reason[:LONGEST_WORD]
+        record = _encode(
+            Emitted(
+                about=event.about,
+                type=event.type,
+                reason=reason,
+                note=event.note[:LONGEST_NOTE],
+                action=event.action[:LONGEST_WORD] or reason,
+                component=self._component,
+                instance=self._instance,
+                time=self._clock.wall().timestamp(),
+                times=times,
+                mixed=mixed,
+            )
+        )
+        if len(record) > LARGEST_RECORD:
+            self._dropped["unreadable"].inc(times)
+        elif not self._outbox.put(record):
+            self._dropped["full"].inc(times)
 
-    def _remember(self, key: tuple[str, str, str, str], written: _Written) -> None:
-        self._written[key] = written
-        if len(self._written) > REMEMBERED:
-            self._written.popitem(last=False)
 
-    def _body(self, event: Emit, namespace: str) -> bytes:
-        now = self._clock.wall()
-        about = event.about
-        stamp = format_time(now)
-        unique = int(now.timestamp() * 1_000_000) * 1000 + self._next_number()
-        body: dict[str, Any] = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{about.name[:230]}.{unique:x}", "namespace": namespace},
-            "involvedObject": about,
-            "type": event.type,
-            "reason": event.reason[:128],
-            "message": event.note[:LONGEST_NOTE],
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "count": 1,
-        }
-        return msgspec.json.encode(body)
-
-    def _next_number(self) -> int:
-        """Return a number that differs for events of the same microsecond."""
-        self._number = (self._number + 1) % 1000
-        return self._number
+def dropped_events(metrics: Metrics) -> Counter:
+    """Return the counter of events that nobody will read, by controller and reason."""
+    return metrics.counter(
+        "kcm_events_dropped_total", "Events not written, by reason.", ("controller", "reason")
+    )
