@@ -82,4 +82,6 @@ def namespace(target):
         target.eventually(paths.of("serviceaccounts", "default"), lambda answer: answer.code == 200)
         yield paths
     finally:
+        # No kubelet ends a pod on a node that is not there, and the namespace would wait for it for ever.
+        target.delete(paths.of("pods"), {"gracePeriodSeconds": 0}).ok()
         target.delete(f"/api/v1/namespaces/{paths.namespace}").ok()
