@@ -39,7 +39,7 @@ def read_json(body: bytes) -> Any:
         raise MalformedJson(problem)
     try:
         # Correct but for its bytes: what is no text becomes the replacement character.
-        return json.loads(body.decode(errors="replace"))
+        return _without_halves(json.loads(body.decode(errors="replace")))
     except RecursionError:
         # The real server goes ten times as deep; what it means by it, nobody knows.
         letter = "[" if body.count(b"[") > body.count(b"{") else "{"
@@ -48,12 +48,22 @@ def read_json(body: bytes) -> Any:
         raise MalformedJson(str(error)) from None
 
 
+def _without_halves(value: Any) -> Any:
+    """Return a value with the replacement character for each half of a surrogate pair, as the server does."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
 def repeated_fields(body: bytes, value: Any) -> tuple[str, ...]:
     """Return the paths of fields that a body gives more than once, as they come; `value` is its content."""
     size = len(encode(value))
-    # What was said twice is missing in the value, which is shorter then than the body without blanks.
-    if size == len(body) or size == len(msgspec.json.format(body, indent=-1)):
-        return ()
+    try:
+        # What was said twice is missing in the value, which is shorter then than the body without blanks.
+        if size == len(body) or size == len(msgspec.json.format(body, indent=-1)):
+            return ()
+    except msgspec.DecodeError:
+        # A body that was mended when it was read has to be gone through.
+        pass
     try:
         document = json.loads(body, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):

@@ -2,7 +2,8 @@
 
 Run before defaults and validation, which take types for granted. Guarantees: never fails,
 bounded by the body; all problems are listed, the server names only the first. Text follows
-the decoder's, since clients show it as it is.
+the decoder's, since clients show it as it is. As in the decoder, an element of a list or a map
+that is null becomes the empty value of its type: behind this point no such element is null.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def _check_value(type_: TypeDef, shape: Shape, value: Any, path: str, found: lis
         case "object" if isinstance(value, dict):
             _check(TYPES[shape.name], value, path + ".", found)
         case "list" if isinstance(value, list) and item is not None:
-            _check_all(type_, item, value, path, found)
+            if _check_all(type_, item, value, path, found):
+                value[:] = [_empty(item) if each is None else each for each in value]
         case "map" if isinstance(value, dict) and item is not None:
-            _check_all(type_, item, value.values(), path, found)
+            if _check_all(type_, item, value.values(), path, found):
+                value.update({name: _empty(item) for name, each in value.items() if each is None})
         case "scalar":
             if (problem := _scalar_problem(shape.name, value)) is not None:
                 found.append(_mismatch(type_, path, shape, value) if problem == "" else problem)
@@ -72,11 +75,38 @@ def _check_value(type_: TypeDef, shape: Shape, value: Any, path: str, found: lis
             found.append(_mismatch(type_, path, shape, value))
 
 
-def _check_all(type_: TypeDef, item: Shape, values: Iterable[Any], path: str, found: list[str]) -> None:
-    plain = _PLAIN.get(item.name)
+def _check_all(type_: TypeDef, item: Shape, values: Iterable[Any], path: str, found: list[str]) -> bool:
+    """Check the elements of a list or map; say whether any of them is null."""
+    plain, some_null = _PLAIN.get(item.name), False
     for value in values:
-        if value is not None and type(value) is not plain:
+        if value is None:
+            some_null = True
+        elif type(value) is not plain:
             _check_value(type_, item, value, path, found)
+    return some_null
+
+
+_EMPTY: Mapping[str, Any] = {
+    "string": "",
+    "bool": False,
+    "int": 0,
+    "long": 0,
+    "float": 0,
+    "bytes": "",
+    "quantity": "0",
+    "intOrString": 0,
+}
+
+
+def _empty(item: Shape) -> Any:
+    """Return what the decoder makes of null where something of that shape belongs."""
+    match item.form:
+        case "object" | "map":
+            return {}
+        case "list":
+            return []
+        case _:
+            return _EMPTY.get(item.name)
 
 
 def _scalar_problem(name: str, value: Any) -> str | None:
@@ -113,7 +143,7 @@ def _text_problem(name: str, value: Any) -> str | None:
         if name == "quantity":
             canonical(value)
         elif name == "bytes":
-            base64.b64decode(value, validate=True)
+            base64.b64decode(value.encode(), validate=True)
         elif value:
             if name == "microTime" and not _MICROSECONDS.search(value):
                 raise ValueError("a time without six digits of a second")
