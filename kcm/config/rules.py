@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kcm.config.durations import format_duration as span
-from kcm.config.schema import ClientConfig, Configuration, HostsConfig, LeaderElectionConfig, ServingConfig
+from kcm.config.schema import (
+    ClientConfig,
+    Configuration,
+    HostsConfig,
+    LeaderElectionConfig,
+    LimitsConfig,
+    ServingConfig,
+)
+from kcm.objects.quantities import parse_quantity
 
 JITTER = 1.2
+LEAST_MEMORY = 64 * 1024 * 1024
+LEAST_FILES = 32
 
 
 class Broken(NamedTuple):
@@ -72,6 +82,19 @@ def _hosts(hosts: HostsConfig) -> Iterator[Broken]:
         yield Broken(
             "hosts.restartBackoffMax", f"is less than restartBackoff ({span(hosts.restart_backoff)})"
         )
+    every = (
+        ("hosts.limits", hosts.limits),
+        *((f"hosts.limitsOf.{name}", own) for name, own in hosts.limits_of.items()),
+    )
+    for where, limits in every:
+        yield from _limits(where, limits)
+
+
+def _limits(where: str, limits: LimitsConfig) -> Iterator[Broken]:
+    if limits.memory is not None and 0 < parse_quantity(limits.memory) < LEAST_MEMORY:
+        yield Broken(f"{where}.memory", "is less than 64Mi, what a host needs")
+    if limits.open_files is not None and 0 < limits.open_files < LEAST_FILES:
+        yield Broken(f"{where}.openFiles", f"is less than {LEAST_FILES}, what a host needs")
 
 
 def _client(client: ClientConfig) -> Iterator[Broken]:

@@ -72,6 +72,13 @@ class NewCredentials(msgspec.Struct, frozen=True, tag="credentials"):
     credentials: Credentials
 
 
+class SetLevel(msgspec.Struct, frozen=True, tag="setLevel"):
+    """Log from this level on."""
+
+    level: Literal["debug", "info", "warning", "error"]
+
+
+
 class Lead(msgspec.Struct, frozen=True, tag="lead"):
     """The replicas are fresh and the Lease is ours: let the workers work until `deadline`."""
 
@@ -135,6 +142,7 @@ class Hear(msgspec.Struct, frozen=True, tag="hear"):
 ControlToHost = (
     Configure
     | NewCredentials
+    | SetLevel
     | Lead
     | Renew
     | BarrierPassed

@@ -2,7 +2,9 @@
 
 Guarantees: the process dies with its parent (PR_SET_PDEATHSIG) and with its feed, whichever
 ends first, also when its loop is blocked; a terminal's Ctrl-C is left to the manager; what
-comes over the socket and makes no sense ends the process instead of being guessed at.
+comes over the socket and makes no sense ends the process instead of being guessed at; a copy of
+it that a controller forks can neither write to the cluster nor speak to the manager; it lives
+within its limits, and what is printed in it is logged.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+from functools import partial
 
 import msgspec
 import uvloop
@@ -24,8 +28,10 @@ from kcm.base.rng import SeededRng
 from kcm.cache.feed import FrameChannel
 from kcm.client.http import HttpTransport
 from kcm.client.transport import Transport
+from kcm.host import printed
 from kcm.host.agent import HostAgent
 from kcm.host.credentials import FedCredentials
+from kcm.host.limits import impose
 from kcm.host.messages import Configure
 from kcm.telemetry import logging
 
@@ -43,6 +49,8 @@ def die_with_parent() -> None:
 def run_host(feed: socket.socket) -> None:
     """Live as a host on one end of a socket pair, until told to stop."""
     die_with_parent()
+    # A group of its own: what a controller starts is ended with its host.
+    os.setpgid(0, 0)
     if os.getppid() == 1:
         # The parent died before the signal was asked for: nobody would ever end this process.
         os._exit(1)
@@ -53,7 +61,7 @@ def run_host(feed: socket.socket) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(feed))
-    except Exception as error:  # noqa: BLE001 - a process edge: one record, and the manager starts another host
+    except BaseException as error:  # noqa: BLE001 - a process edge: one record, and the manager starts another host
         log.error("host failed", exception=error)
         code = 1
     logging.shutdown()
@@ -81,13 +89,29 @@ async def _live(feed: socket.socket) -> None:
     def lost(reason: str) -> None:
         agent.lost()
 
+    os.register_at_fork(after_in_child=partial(_disown, feed.fileno(), agent))
     channel = await FrameChannel.open(feed, receive, lost)
     await agent.run()
     await channel.finish(FAREWELL_SECONDS)
 
 
+def _disown(feed: int, agent: HostAgent) -> None:
+    """Take the host's part from a copy of it that a controller has forked: it must not write or report."""
+    agent.lost()
+    ours, theirs = socket.socketpair()
+    os.dup2(ours.fileno(), feed)
+    ours.close()
+    theirs.close()
+    if threading.current_thread() is threading.main_thread():
+        # Not from another thread: its end would kill the child.
+        die_with_parent()
+
+
 def _prepare(configure: Configure) -> None:
-    logging.configure(configure.log_level, configure.log_format, configure.host)
+    impose(configure.limits)
+    # The real stream: what is captured below would come back as a record about a record.
+    logging.configure(configure.log_level, configure.log_format, configure.host, sys.__stderr__)
+    printed.capture()
 
 
 def _connect(credentials: FedCredentials, connections: int) -> Transport:

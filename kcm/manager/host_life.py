@@ -6,6 +6,7 @@
        │                │ too late            │ silent            │ silent           │ silent
        └──── gone ──── Dying ◀────────────────┴───────────────────┴──────────────────┘
     Leading ──demoted──▶ Demoted ──gone──▶ Waiting        any ──refused──▶ Refused
+    Waiting would follow, but it has ended too often ──▶ GivenUp
     any ──stop asked──▶ Stopping ──gone──▶ Ended
 
 `step` decides; the supervisor launches, kills and listens. Guarantees: a successor is launched
@@ -28,11 +29,12 @@ KILL_PATIENCE_SECONDS = 5.0
 
 
 class LifeSettings(msgspec.Struct, frozen=True):
-    """Deadlines in seconds, and how restarts back off."""
+    """Deadlines in seconds, how restarts back off, and how many in a row there are at most (0: any)."""
 
     start_timeout: float
     hang_deadline: float
     restarts: Backoff
+    most_restarts: int = 0
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -98,11 +100,18 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class GivenUp(msgspec.Struct, frozen=True):
+    """It has ended too often in a row: left alone."""
+
+    reason: str
+
+
 class Ended(msgspec.Struct, frozen=True):
     """It has stopped as asked."""
 
 
-State = Waiting | Starting | Filling | Ready | Leading | Dying | Demoted | Stopping | Refused | Ended
+Alive = Waiting | Starting | Filling | Ready | Leading | Dying
+State = Alive | Demoted | Stopping | Refused | GivenUp | Ended
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -192,8 +201,8 @@ def step(state: State, input: Input, now: float, settings: LifeSettings) -> tupl
             )
         case RefusedNow(reason):
             return Refused(reason), ()
-        case Gone():
-            return _gone(state, now, settings), ()
+        case Gone(how):
+            return _gone(state, how, now, settings), ()
         case StopAsked(grace):
             return _stop(state, grace, now)
     assert_never(input)
@@ -222,9 +231,11 @@ def _heard(state: State, now: float) -> State:
             return state
 
 
-def _gone(state: State, now: float, settings: LifeSettings) -> State:
+def _gone(state: State, how: str, now: float, settings: LifeSettings) -> State:
     match state:
         case Starting() | Filling() | Ready() | Leading() | Dying():
+            if settings.most_restarts and state.failures >= settings.most_restarts:
+                return GivenUp(f"ended {state.failures + 1} times in a row, at last: {how}")
             wait = min(
                 settings.restarts.cap,
                 settings.restarts.base * settings.restarts.factor ** min(state.failures, 64),
@@ -241,7 +252,7 @@ def _gone(state: State, now: float, settings: LifeSettings) -> State:
 
 def _stop(state: State, grace: float, now: float) -> tuple[State, tuple[Output, ...]]:
     match state:
-        case Waiting() | Refused() | Ended():
+        case Waiting() | Refused() | GivenUp() | Ended():
             return Ended(), ()
         case Stopping():
             return state, ()

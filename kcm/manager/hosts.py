@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -18,6 +19,7 @@ from kcm.base.clock import Clock
 from kcm.cache.projection import decode
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
+from kcm.host.limits import HostLimits
 from kcm.host.messages import (
     MOST_BARRIERS,
     MOST_DISCOVERIES,
@@ -36,16 +38,20 @@ from kcm.host.messages import (
     NotSent,
     Refuse,
     Renew,
+    SetLevel,
     Stop,
     Stopped,
     Synced,
+    Told,
     ToManager,
 )
 from kcm.manager import host_life as life
 from kcm.manager.discovered_watches import DiscoveredWatches
 from kcm.manager.discovery import Discoverer
+from kcm.manager.eventpost import EventPost
 from kcm.manager.informers import Informers, Subscription
 from kcm.manager.launcher import Channel, HostHandle, HostLauncher
+from kcm.manager.usage import Usage
 from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
@@ -53,6 +59,8 @@ from kcm.telemetry.metrics import Metrics
 
 decode_to_manager = msgspec.json.Decoder(ToManager).decode
 encode = msgspec.json.encode
+
+Level = Literal["debug", "info", "warning", "error"]
 
 
 class HostSupervisor:
@@ -71,7 +79,10 @@ class HostSupervisor:
         metrics: Metrics,
         need_credentials: Callable[[], None],
         clock: Clock,
+        post: EventPost | None = None,
+        limits: HostLimits = HostLimits(),  # noqa: B008 - frozen
     ) -> None:
+        self._post = post or EventPost((name,), metrics)
         self.name = name
         self.controllers = controllers
         self.rehearsed: Callable[[Planned], None] = lambda planned: None
@@ -83,6 +94,8 @@ class HostSupervisor:
         self.vouches = False
         self.refused = asyncio.Event()
         self.refusal: tuple[str, str] | None = None
+        self.limits = limits
+        self.usage: Usage | None = None
         self._configure = configure
         self._settings = settings
         self._launcher = launcher
@@ -108,6 +121,11 @@ class HostSupervisor:
         self._declared = False
         self._killed_because = ""
         self._changed = asyncio.Event()
+
+    @property
+    def hears(self) -> bool:
+        """Say whether it has a controller that hears what others emit."""
+        return self._post.hears(self.name)
 
     @property
     def pid(self) -> int:
@@ -176,9 +194,23 @@ class HostSupervisor:
             self._changed.clear()
             await self._changed.wait()
 
+    def measure(self) -> Usage | None:
+        """Look at what the host uses now."""
+        self.usage = self._handle.usage() if self._handle is not None else None
+        return self.usage
+
+    def put_down(self, because: str) -> None:
+        """Kill the host; it is started again like one that died."""
+        if not self._killed_because:
+            self._kill(because)
+
     def update_credentials(self, credentials: Credentials) -> None:
         """Tell the host about newer credentials."""
         self._send(NewCredentials(credentials))
+
+    def set_level(self, level: Level) -> None:
+        """Have the host log from another level on."""
+        self._send(SetLevel(level))
 
     async def _put_down(self, handle: HostHandle) -> None:
         self.vouches = False
@@ -202,6 +234,7 @@ class HostSupervisor:
     async def _advance(self, input: life.Input, tasks: asyncio.TaskGroup) -> None:
         if isinstance(input, life.Gone):
             self._bury(input.how)
+            input = life.Gone(self.last_death)
         before = self.state
         self.state, outputs = life.step(before, input, self._clock.monotonic(), self._settings)
         for output in outputs:
@@ -220,6 +253,7 @@ class HostSupervisor:
             case life.Kill(because):
                 self._kill(because)
             case life.AskToStop(grace):
+                self._post.flush(self.name)
                 self._send(Stop(grace))
 
     async def _launch(self, tasks: asyncio.TaskGroup) -> None:
@@ -258,6 +292,8 @@ class HostSupervisor:
         if isinstance(self.state, life.Ready) and self._deadline is not None:
             self._may_write = True
             self._send(Lead(self._deadline))
+            if self._handle is not None:
+                self._post.open(self.name, self._handle.channel)
             self.vouches = True
             self._log.info("host leads", epoch=self.epoch)
             self._inputs.put_nowait(life.Promoted())
@@ -277,11 +313,12 @@ class HostSupervisor:
 
     def _take(self, message: ToManager, tasks: asyncio.TaskGroup) -> None:
         match message:
-            case Declare(watches, discoveries):
+            case Declare(watches, discoveries, hears):
                 too_many = len(watches) > MOST_WATCHES or len(discoveries) > MOST_DISCOVERIES
                 if too_many or self._subscriptions or self._discovered is not None:
                     raise ValueError("declared too many watches, or twice")
                 self._declared = True
+                self._post.declared(self.name, hears)
                 self._inputs.put_nowait(life.Declared())
                 assert self._handle is not None
                 for number, watch in enumerate(watches):
@@ -306,6 +343,8 @@ class HostSupervisor:
                 self._stopped = True
             case MetricsReport(snapshot):
                 self._exposition.update(self.name, self.epoch, bytes(snapshot))
+            case Told(records):
+                self._post.take([bytes(record) for record in records])
             case NotSent(planned):
                 self.rehearsed(planned)
             case NeedCredentials():
@@ -333,7 +372,9 @@ class HostSupervisor:
             # It worked before with the same configuration: a passing trouble, which must not end the daemon.
             self._kill(f"{where}: {reason}"[:1000])
             return
+        self._post.declared(self.name, False)
         self.refusal = (where[:256], reason[:1000])
+        self._log.error("host refuses its configuration", where=where, reason=reason)
         self._inputs.put_nowait(life.RefusedNow(f"{where}: {reason}"[:1000]))
         self.refused.set()
 
@@ -386,6 +427,7 @@ class HostSupervisor:
             self._discovered.close()
             self._discovered = None
         self._exposition.drop(self.name)
+        self._post.close(self.name)
         self._handle = None
         # Nobody knows what the dead one wrote last: its successor has to ask the server.
         self._handover = None

@@ -3,7 +3,8 @@
 `ProcessLauncher` makes hosts by a fork server that has imported what every host needs and has
 no threads and no loop, so that a fork is safe and a host shares its pages. Guarantees: a
 killed host has been reaped before `ended` completes, so that its successor can never run
-beside it; signals go through a pid file descriptor and cannot hit a stranger that got the pid.
+beside it, and what it has started is killed with it, unless it left the group on purpose; signals
+to it go through a pid file descriptor and cannot hit a stranger that got the pid.
 Owns the processes; what they say goes through their channels.
 """
 
@@ -20,6 +21,7 @@ import multiprocess
 
 from kcm.cache.feed import FrameChannel, Outlet
 from kcm.host.process import run_host
+from kcm.manager.usage import Usage, kill_group, read_usage
 
 OnMessage = Callable[[bytes], None]
 OnLost = Callable[[str], None]
@@ -49,6 +51,10 @@ class HostHandle(Protocol):
 
     async def ended(self) -> str:
         """Wait until it has ended and was reaped; return how, as text for people."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """Return what it uses now; None when that cannot be told."""
         ...
 
 
@@ -82,6 +88,10 @@ class ProcessHandle:
         except ProcessLookupError:
             # The fork server has reaped it; the sentinel will tell us in a moment.
             pass
+        kill_group(self.pid)
+
+    def usage(self) -> Usage | None:
+        return None if self._exited.is_set() else read_usage(self.pid)
 
     async def ended(self) -> str:
         await self._exited.wait()
@@ -94,6 +104,8 @@ class ProcessHandle:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
         self._process.join()
         os.close(self._pidfd)
+        # What it had started does not outlive it.
+        kill_group(self.pid)
         self._exited.set()
         self.channel.close()
 

@@ -49,6 +49,12 @@ class HostStatus(Row, frozen=True):
     heartbeat_age: float | None = None
     memory_bytes: int | None = None
     reason: str = ""
+    cpu_seconds: float | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    """Processes that it has started."""
+    limits: dict[str, float] = {}
+    """What it may use, by the names in hosts.limits; no entry: no limit."""
 
 
 class ControllerStatus(Row, frozen=True):

@@ -17,6 +17,7 @@ from kcm.client.credentials import CredentialSource
 from kcm.client.transport import Transport
 from kcm.host.agent import HostAgent
 from kcm.manager.launcher import Channel, HostHandle, OnLost, OnMessage
+from kcm.manager.usage import Usage
 
 
 class MemoryChannel:
@@ -59,6 +60,9 @@ class TaskHandle:
         self.channel.close()
         self._back.close()
         self._task.cancel()
+
+    def usage(self) -> Usage | None:
+        return None
 
     async def ended(self) -> str:
         await asyncio.wait((self._task,))

@@ -225,7 +225,10 @@ class DaemonProcess:
 
     def signal_all(self, number):
         """Signal the manager, its fork server and its hosts together."""
-        os.killpg(self.process.pid, number)
+        # Not by group: hosts lead groups of their own.
+        for pid in self.left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self, number=signal.SIGTERM):
         """Signal the manager; return its exit code."""
@@ -238,6 +241,5 @@ class DaemonProcess:
 
     def end(self):
         """Leave nothing behind, whatever happened."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal_all(signal.SIGKILL)
         self.process.wait()
