@@ -3,7 +3,9 @@
 The control plane runs in this process, the manager in one of its own, started exactly as
 `kcm run` would be. Guarantees: Ctrl-C stops the manager first, so that it can release its
 Lease, then the control plane, and leaves no process behind; if this process is killed, the
-manager dies with it; if the manager ends, so does the sandbox, with its exit code.
+manager dies with it; if the manager ends, so does the sandbox, with its exit code. Garbage is
+collected by the manager's controller where that runs (always, unless a configuration file says
+otherwise), else by the control plane itself: never by both.
 """
 
 from __future__ import annotations
@@ -20,14 +22,17 @@ from pathlib import Path
 import uvloop
 
 from kcm.base.errors import ConfigurationError, KcmError
+from kcm.cli.run import installed
 from kcm.config.loader import check_config
 from kcm.config.schema import ServingConfig
+from kcm.config.selection import select
 from kcm.sandbox.cluster import ClusterSettings, NodeShape, Pace
 from kcm.sandbox.process import Ready, SandboxSettings, serve
 
 SAMPLE = Path("config/samples/replicaset.yaml")
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15.0
+COLLECTOR = "garbagecollector"
 
 
 def sandbox(options: argparse.Namespace) -> int:
@@ -67,7 +72,18 @@ def _settings(options: argparse.Namespace) -> SandboxSettings:
         data_dir=Path(options.data_dir).absolute() if options.data_dir else None,
         metrics_file=Path(options.metrics_file) if options.metrics_file else None,
         secure=options.secure,
+        collect_garbage=not _manager_collects(options),
     )
+
+
+def _manager_collects(options: argparse.Namespace) -> bool:
+    """Say whether the manager beside this control plane runs the garbage collector."""
+    available = installed()
+    if options.no_manager or COLLECTOR not in {each.name for each in available}:
+        return False
+    if not options.config:
+        return True
+    return COLLECTOR in select(check_config(options.config), available, where=options.config).enabled
 
 
 class _Together:
@@ -109,6 +125,8 @@ class _Together:
         where = ["--kubeconfig", str(ready.kubeconfig)] if self._settings.secure else ["--master", ready.url]
         command = [sys.executable, "-m", "kcm", "run", *where, "--port", str(port)]
         command += ["--config", self._options.config] if self._options.config else ["--kube-api-qps", "0"]
+        if not self._options.config and not self._settings.collect_garbage:
+            command += ["--controllers", f"*,{COLLECTOR}"]
         # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
         # Without KUBECONFIG: whatever a person is logged in to must not leak into the sandbox.
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
