@@ -324,7 +324,9 @@ class Target:
     def __init__(self) -> None:
         self.server = ApiServer(Still(), SeededRng(3), collect_garbage=False, empty_namespaces=False)
         self._number = 0
-        definition = {**good(RESOURCES[-7], "widget")}
+        definition = {
+            **good(next(one for one in RESOURCES if one.kind == "CustomResourceDefinition"), "widget")
+        }
         definition["spec"]["names"]["kind"] = "Widget"
         self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         self.server._definitions.resume()

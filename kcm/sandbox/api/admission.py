@@ -1,8 +1,9 @@
 """What a stock cluster's admission plugins do to new objects.
 
 Namespaces must exist and not be ending; pods get their service account, its token volume, the
-two node tolerations and a priority; three namespaces cannot be deleted (reference: apiserver
-§2). Quotas, limits and webhooks are not served. Reads the store, changes only the new object.
+two node tolerations and a priority; nodes begin tainted as not ready; services get an address;
+three namespaces cannot be deleted (reference: apiserver §2). Quotas, limits and webhooks are not
+served. Reads the store, changes only the new object.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from kcm.sandbox.api.errors import Json, forbidden, not_found
 from kcm.sandbox.api.grants import Grants
+from kcm.sandbox.api.services import ServiceAddresses
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
@@ -27,6 +29,7 @@ _TOLERATIONS = tuple(
     }
     for state in ("not-ready", "unreachable")
 )
+_UNREADY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 _TOKEN_SOURCES = (
     {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
     {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -45,6 +48,7 @@ class Admission:
 
     def __init__(self, store: Store, grants: Grants) -> None:
         self.grants = grants
+        self._addresses = ServiceAddresses(store)
         self._namespaces: Collection = store.collection("", "namespaces")
         self._accounts: Collection = store.collection("", "serviceaccounts")
 
@@ -78,6 +82,15 @@ class Admission:
             labels["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
             spec = obj.get("spec") or {}
             obj["spec"] = {**spec, "finalizers": spec.get("finalizers") or ["kubernetes"]}
+        elif resource.nature == "Service":
+            self._addresses.allot(resource, obj)
+        elif resource.nature == "Node":
+            _taint_new(obj)
+
+    def keep(self, resource: ResourceInfo, new: Json, old: Json) -> None:
+        """Fill in what an update left out and the cluster had chosen; 422 when it cannot be had."""
+        if resource.nature == "Service":
+            self._addresses.keep(resource, new, old)
 
     def _complete_pod(self, resource: ResourceInfo, obj: Json) -> None:
         spec = obj["spec"]
@@ -93,6 +106,14 @@ class Admission:
         spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
         if spec.get("automountServiceAccountToken", True):
             _mount_token(spec, metadata["uid"])
+
+
+def _taint_new(node: Json) -> None:
+    """Keep pods away until somebody has seen the node ready."""
+    spec = node.get("spec") or {}
+    taints = spec.get("taints") or []
+    if not any(one.get("key") == _UNREADY["key"] and one.get("effect") == "NoSchedule" for one in taints):
+        node["spec"] = {**spec, "taints": [*taints, dict(_UNREADY)]}
 
 
 def _set_priority(resource: ResourceInfo, name: str, spec: Json) -> None:

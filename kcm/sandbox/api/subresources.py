@@ -7,19 +7,20 @@ Owns no state.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kcm.base.clock import Clock
 from kcm.base.timestamps import format_time
 from kcm.sandbox.api.calls import Call
-from kcm.sandbox.api.errors import ApiFailure, Json, cause, go_quote, invalid
+from kcm.sandbox.api.errors import ApiFailure, Json, bad_request, cause, go_quote, invalid
 from kcm.sandbox.api.posted import BINDING, SCALE, check_name, flawed, read_posted, success, with_condition
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.views import from_stored
 from kcm.sandbox.api.writes import Writer, another_uid, wrong_name
 from kcm.sandbox.schema.apply import Managed
 from kcm.sandbox.schema.custom import scale as custom_scale
-from kcm.sandbox.schema.resources import ResourceInfo
+from kcm.sandbox.schema.resources import ResourceInfo, find
 from kcm.sandbox.schema.selectors import selector_text
 
 
@@ -94,6 +95,16 @@ class Subresources:
             return parent
 
         return scale_of(call.resource, self._writer.replace(call, change, owners=owners))
+
+    def bind_named(self, call: Call, body: Any) -> Json:
+        """Do as `bind` for the pod that the Binding names: the old way, without the pod's path."""
+        binding = read_posted(BINDING, body)
+        name = binding["metadata"].get("name")
+        if not name:
+            raise bad_request("name must be provided")
+        pods = find("", "v1", "pods")
+        assert pods is not None, "every server has pods"
+        return self.bind(replace(call, resource=pods, name=name, subresource="binding"), binding)
 
     def bind(self, call: Call, body: Any) -> Json:
         """Put a pod on a node; 409 when it is on one already."""

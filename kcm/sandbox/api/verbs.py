@@ -142,6 +142,8 @@ class Verbs:
         document = self._document(call, request)
         if is_review(call):
             return self._reply(call, request, encode(self._reviews.answer(call, document)), 201)
+        if call.resource.nature == "Binding":
+            return self._reply(call, request, encode(self._subresources.bind_named(call, document)), 201)
         record = self._writer.create(call, document)
         if call.resource.nature == "Namespace" and not call.dry_run:
             startup.furnish_namespace(self._writer, record.name)

@@ -209,6 +209,7 @@ class Writer:
         elif call.subresource in ("", "scale"):
             rules.keep_status(resource, new, old)
             apply_defaults(resource.nature, new)
+            self._admission.keep(resource, new, old)
             self._admission.grants.check_write(call, new, old)
             check_update(resource, new, old)
             _check_finalizers(resource, new, old)

@@ -151,6 +151,7 @@ RESOURCES: tuple[ResourceInfo, ...] = (
     _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", "status"),
     _core("PersistentVolume", "persistentvolumes", "pv", "status", namespaced=False),
     _core("Event", "events", "ev"),
+    _core("Binding", "bindings", verbs=("create",)),
     _grouped("events.k8s.io", "v1", "Event", "events", "ev"),
     _grouped("apps", "v1", "Deployment", "deployments", "deploy", "status scale", ("all",)),
     _grouped("apps", "v1", "ReplicaSet", "replicasets", "rs", "status scale", ("all",)),
