@@ -1,4 +1,4 @@
-"""`kcm run`, `kcm sandbox`, `kcm check-config`, `kcm version`.
+"""`kcm run`, `kcm sandbox`, `kcm check-config`, `kcm crd`, `kcm version`.
 
 Reads the command line and hands over; each command's code is loaded only when it is asked
 for, because hosts import this module too. Guarantees the exit codes: 0 asked to stop, 1
@@ -43,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run the controllers against a cluster", allow_abbrev=False)
     run.set_defaults(command=_run)
+    run.add_argument(
+        "controller",
+        nargs="?",
+        metavar="CONTROLLER",
+        help="run this one, from a file or module:Class, without installing it (a first try)",
+    )
     run.add_argument("--config", metavar="F", help="configuration file (see config/kcm.yaml)")
     run.add_argument(
         "--kubeconfig", metavar="F", help="kubeconfig file; without it the pod's service account"
@@ -111,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check_config)
     check.add_argument("file", metavar="F")
 
+    crd = commands.add_parser(
+        "crd", help="print the CustomResourceDefinition of a declared type", allow_abbrev=False
+    )
+    crd.set_defaults(command=_crd)
+    crd.add_argument(
+        "types", nargs="+", metavar="TYPE", help="module:Class, file.py:Class, or a whole module"
+    )
+
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(command=_version)
     return parser
@@ -135,6 +149,12 @@ def _check_config(options: argparse.Namespace) -> int:
     check_config(options.file, installed())
     print(f"{options.file}: ok")
     return 0
+
+
+def _crd(options: argparse.Namespace) -> int:
+    from kcm.cli.crd import crd
+
+    return crd(options)
 
 
 def _version(options: argparse.Namespace) -> int:

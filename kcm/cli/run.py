@@ -1,7 +1,8 @@
 """`kcm run`: from flags and file to a running daemon, and from signals to its end.
 
 Flags override the file; what comes of both is checked as a whole before anything starts, so
-that there is never half a start. SIGTERM and SIGINT stop in order, a second one at once.
+that there is never half a start. SIGTERM and SIGINT stop in order, a second one at once; SIGHUP
+reads the file again.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from kcm.base.clock import SystemClock
 from kcm.base.errors import ConfigurationError
 from kcm.base.memory import calm_collector, keep_buffers
 from kcm.base.rng import SeededRng
+from kcm.cli.targets import RECORDER, find_controller, with_first_try
 from kcm.client.credentials import CredentialSource
 from kcm.client.exec_plugin import ExecPolicy
 from kcm.client.http import HttpTransport
 from kcm.client.sources import find_credentials
-from kcm.config.loader import check_rules, load
+from kcm.config.loader import check_rules, parse, read_text
 from kcm.config.schema import Configuration
-from kcm.config.selection import Installed, parse_items, select
+from kcm.config.selection import Installed, Selection, parse_items, select
 from kcm.manager.daemon import Manager
 from kcm.manager.installed import installed_controllers, optional_controllers
 from kcm.manager.launcher import ProcessLauncher
+from kcm.manager.reload import Desired
 from kcm.telemetry import logging
 
 FAILED = 1
@@ -43,20 +46,19 @@ def installed() -> tuple[Installed, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
-    configuration = configured(options)
-    items = parse_items(options.controllers) if options.controllers is not None else None
-    selection = select(configuration, installed(), items, where=options.config or "configuration")
+    text = read_text(options.config) if options.config else b""
+    selection = selected(options, text)
     configuration = selection.configuration
     logging.configure(configuration.logging.level, configuration.logging.format, "manager")
     log = logging.logger("manager")
     for name, reason in selection.disabled.items():
         log.info("controller not started", controller=name, reason=reason)
-    controllers = _implementations(configuration, selection.enabled)
+    desired = Desired(configuration, _implementations(configuration, selection.enabled))
     calm_collector()
     keep_buffers()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(configuration, controllers, options.dry_run))
+            runner.run(_live(desired, options, text))
     except Exception as error:  # noqa: BLE001 - a process edge, see below
         # A process edge: one line instead of a traceback of groups of groups.
         cause = _first(error)
@@ -75,9 +77,20 @@ def _implementations(configuration: Configuration, enabled: Iterable[str]) -> di
     return {name: configuration.controller(name).implementation or known[name] for name in enabled}
 
 
-def configured(options: argparse.Namespace) -> Configuration:
+def selected(options: argparse.Namespace, text: bytes) -> Selection:
+    """Return what runs, by flags and the text of the file."""
+    configuration = configured(options, text)
+    items = parse_items(options.controllers) if options.controllers is not None else None
+    if items is None and options.controller is not None:
+        # Alone, but for who writes down its events.
+        recorder = (RECORDER,) if RECORDER in installed_controllers() else ()
+        items = (find_controller(options.controller).name, *recorder)
+    return select(configuration, installed(), items, where=options.config or "configuration")
+
+
+def configured(options: argparse.Namespace, text: bytes) -> Configuration:
     """Return the file's configuration with the flags on top."""
-    configuration = load(options.config) if options.config else Configuration()
+    configuration = parse(text, options.config) if options.config else Configuration()
     replace = msgspec.structs.replace
     client = configuration.client
     for flag in ("kubeconfig", "context", "master"):
@@ -104,11 +117,15 @@ def configured(options: argparse.Namespace) -> Configuration:
     whole = replace(configuration, client=client, serving=serving, logging=log)
     if client.master and not client.master.startswith(("https://", "http://")) and options.master is not None:
         raise ConfigurationError("--master", "", f"{client.master[:64]!r} is no http or https URL")
+    if options.controller is not None:
+        first = find_controller(options.controller)
+        whole = with_first_try(whole, first, own_lease=not options.config)
     check_rules(whole, options.config or "flags")
     return whole
 
 
-async def _live(configuration: Configuration, controllers: dict[str, str], dry_run: bool) -> None:
+async def _live(desired: Desired, options: argparse.Namespace, text: bytes) -> None:
+    configuration = desired.configuration
     clock, rng = SystemClock(), SeededRng()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -133,8 +150,26 @@ async def _live(configuration: Configuration, controllers: dict[str, str], dry_r
     )
     identity = configuration.leader_election.identity or f"{socket.gethostname()}_{rng.uuid()}"
     parts = (identity, source, _connect, ProcessLauncher(), clock, rng)
-    manager = Manager(configuration, controllers, *parts, dry_run=dry_run)
+    manager = Manager(configuration, desired.controllers, *parts, dry_run=options.dry_run)
+    _follow(manager, options, text, loop)
     await manager.run(stop)
+
+
+def _follow(
+    manager: Manager, options: argparse.Namespace, text: bytes, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Let a running daemon follow its file, and SIGHUP."""
+    log = logging.logger("manager")
+    if not options.config:
+        loop.add_signal_handler(signal.SIGHUP, log.warning, "SIGHUP: there is no configuration file to read")
+        return
+
+    def understand(text: bytes) -> Desired:
+        selection = selected(options, text)
+        return Desired(selection.configuration, _implementations(selection.configuration, selection.enabled))
+
+    reloader = manager.follow(options.config, text, understand)
+    loop.add_signal_handler(signal.SIGHUP, reloader.ask)
 
 
 def _connect(source: CredentialSource, connections: int) -> HttpTransport:

@@ -15,12 +15,13 @@ from kcm.objects.owners import controller_of, owned_by, owner_reference
 from kcm.objects.partials import ObjectKey, PartialMetadata, PartialObject, object_key, partial
 from kcm.objects.pods import NewPod, NewPodMeta, Pod, PodTemplate
 from kcm.objects.replicasets import ReplicaSet
-from kcm.objects.resource import Key, Resource, ResourceType, Spec
+from kcm.objects.resource import Column, Key, Resource, ResourceType, Scale, Spec
 from kcm.objects.selectors import LabelSelector, Selector
 from kcm.objects.untyped import Untyped, raw, untyped
 from kcm.objects.versions import at_least, newer
 
 __all__ = [
+    "Column",
     "Condition",
     "ConfigMap",
     "CoreEvent",
@@ -51,6 +52,7 @@ __all__ = [
     "ReplicaSet",
     "Resource",
     "ResourceType",
+    "Scale",
     "Selector",
     "Spec",
     "Untyped",

@@ -7,7 +7,7 @@ left out when written. Repeat `frozen=True` on every subclass, or mypy rejects i
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -62,15 +62,40 @@ class ResourceType(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
         return f"{root}{scope}/{self.plural}{leaf}" + (f"/{subresource}" if subresource else "")
 
 
+class Column(msgspec.Struct, frozen=True):
+    """A column of `kubectl get`: `path` is a JSON path such as ".spec.cidr"; `wide` only with -o wide."""
+
+    name: str
+    path: str
+    type: Literal["string", "integer", "number", "boolean", "date"] = "string"
+    description: str = ""
+    wide: bool = False
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """Where a custom resource keeps what `kubectl scale` and autoscalers set and read: JSON paths."""
+
+    replicas: str = ".spec.replicas"
+    status_replicas: str = ".status.replicas"
+    selector: str = ""
+
+
 class Resource(
     msgspec.Struct, Generic[S], frozen=True, rename="camel", omit_defaults=True, kw_only=True, gc=False
 ):
-    """One API object, trimmed to the fields its readers declared."""
+    """One API object, trimmed to the fields its readers declared.
+
+    The last four class attributes only matter to the definition of a custom resource (`kcm crd`).
+    """
 
     api: ClassVar[str]
     kind: ClassVar[str]
     plural: ClassVar[str]
     namespaced: ClassVar[bool] = True
+    short_names: ClassVar[tuple[str, ...]] = ()
+    categories: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = ()
+    scale: ClassVar[Scale | None] = None
 
     metadata: Metadata
     spec: S
