@@ -1,0 +1,111 @@
+"""`deploy/` as an administrator uses it: built, applied, and enough for the daemon to work."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "kcm-system"
+OVERLAYS = ["ha", "single"]
+CONTROLLERS = "replicaset,deployment,hpa,eventrecorder"
+
+
+def built(binary, folder):
+    """Return the objects of a kustomization."""
+    done = subprocess.run(
+        [binary, "kustomize", str(folder)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+
+def only(objects, kind):
+    (found,) = (each for each in objects if each["kind"] == kind)
+    return found
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_is_whole(kubectl_binary, overlay):
+    objects = built(kubectl_binary, ROOT / "deploy" / "overlays" / overlay)
+    pods = only(objects, "Deployment")["spec"]["template"]["spec"]
+    # kustomize changes names that look like those of ConfigMaps: the Lease's must stay.
+    role = only(objects, "Role")
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["kcm"]]
+    assert pods["volumes"][0]["configMap"]["name"] == only(objects, "ConfigMap")["metadata"]["name"]
+    assert pods["containers"][0]["args"][1] == "--controllers=-replicaset"
+    for binding in (each for each in objects if each["kind"].endswith("RoleBinding")):
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kcm", "namespace": NAMESPACE}]
+    assert only(objects, "Deployment")["spec"]["replicas"] == {"ha": 2, "single": 1}[overlay]
+    assert ("PodDisruptionBudget" in {each["kind"] for each in objects}) == (overlay == "ha")
+
+
+def test_the_overlays_grant_what_their_folders_hold(kubectl_binary):
+    folders = sorted(path.name for path in (ROOT / "deploy" / "controllers").iterdir())
+    for overlay in OVERLAYS:
+        objects = built(kubectl_binary, ROOT / "deploy" / "overlays" / overlay)
+        roles = sorted(each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRole")
+        assert {f"kcm-{name}" for name in CONTROLLERS.split(",")} == set(roles)
+        assert set(roles) <= {f"kcm-{name}" for name in folders}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_can_be_applied_twice_and_the_second_time_changes_nothing(shared_kubectl, overlay):
+    folder = str(ROOT / "deploy" / "overlays" / overlay)
+    kubectl = shared_kubectl.within(NAMESPACE)
+    kubectl("apply", "-k", folder)
+    again = kubectl("apply", "-k", folder)
+    changed = [line for line in again.splitlines() if not line.endswith(" unchanged")]
+    # kubectl always sends the selector of a budget again.
+    assert [line.split("/")[0] for line in changed] == ["poddisruptionbudget.policy"] * (overlay == "ha")
+    assert "networkpolicy.networking.k8s.io/kcm" in again
+    kubectl("delete", "-k", folder, "--ignore-not-found")
+
+
+def test_a_daemon_with_the_account_of_the_pods_works(kubectl_binary, kubectl_on, start_sandbox, tmp_path):
+    pytest.importorskip("cryptography", reason="a secure sandbox needs the extra 'secure'")
+    sandbox = start_sandbox(secure=True, speed=50.0)
+    kubectl = kubectl_on(sandbox.kubeconfig).within(NAMESPACE)
+    kubectl("apply", "-k", str(ROOT / "deploy" / "overlays" / "ha"))
+    token = kubectl("create", "token", "kcm").strip()
+    config = yaml.safe_load(sandbox.kubeconfig.read_text())
+    config["users"] = [{"name": "kcm", "user": {"token": token}}]
+    context = {**config["contexts"][0]["context"], "user": "kcm"}
+    config["contexts"] = [{"name": "kcm", "context": context}]
+    config["current-context"] = "kcm"
+    path = tmp_path / "daemon-kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    with daemon(path, tmp_path / "log"):
+        work = kubectl.within("default")
+        work("create", "deployment", "web", "--image=web:1", "--replicas=3")
+        work("rollout", "status", "deployment/web", "--timeout=25s")
+    records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    refused = [each for each in records if "403" in json.dumps(each) or "orbidden" in json.dumps(each)]
+    assert refused == []
+    holder = kubectl.json("get", "lease", "kcm")["spec"].get("holderIdentity")
+    assert not holder, "the Lease is released"
+
+
+@contextlib.contextmanager
+def daemon(kubeconfig, log):
+    """`kcm run` with the shipped configuration, as long as the block lasts."""
+    config = log.with_suffix(".yaml")
+    # The shipped address is for pods; here nobody outside is to see it.
+    config.write_text((ROOT / "deploy/base/kcm.yaml").read_text().replace("0.0.0.0", "127.0.0.1"))
+    command = [sys.executable, "-m", "kcm", "run", "--config", str(config), "--kubeconfig", str(kubeconfig)]
+    command += ["--controllers", CONTROLLERS, "--port", "0"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent) as process,
+    ):
+        try:
+            yield
+            process.terminate()
+            assert process.wait(timeout=20) == 0, log.read_text()
+        finally:
+            process.kill()
