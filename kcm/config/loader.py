@@ -22,13 +22,16 @@ from kcm.config.selection import Installed, select
 
 def load(path: str | Path) -> Configuration:
     """Return the file's configuration; ConfigurationError when it cannot be used."""
-    where = str(path)
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: str | Path) -> bytes:
+    """Return the file's bytes, one more than are taken at most; ConfigurationError when it cannot be read."""
     try:
         with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError(where, "", f"cannot be read: {error.strerror or error}") from error
-    return parse(data, where)
+        raise ConfigurationError(str(path), "", f"cannot be read: {error.strerror or error}") from error
 
 
 def parse(data: bytes, where: str) -> Configuration:

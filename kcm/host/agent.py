@@ -39,6 +39,7 @@ from kcm.host.messages import (
     NotSent,
     Refuse,
     Renew,
+    SetLevel,
     Stop,
     Stopped,
     Synced,
@@ -52,7 +53,7 @@ from kcm.host.runner import ControllerRunner
 from kcm.runtime.controller import Controller, Rate
 from kcm.runtime.fence import Fence
 from kcm.runtime.rehearsal import Planned
-from kcm.telemetry.logging import logger
+from kcm.telemetry.logging import logger, set_level
 from kcm.telemetry.metrics import Metrics
 
 ToHost = FeedData | ControlToHost
@@ -116,6 +117,8 @@ class HostAgent:
                 self._lead.set()
             case BarrierPassed(number):
                 self._freshness.passed(number)
+            case SetLevel(level):
+                set_level(level)
             case NewCredentials(credentials):
                 self._credentials.put(credentials)
             case Configure() as configure:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -27,6 +28,7 @@ from kcm.cache.watchspec import WatchSpec
 from kcm.client.api import ApiClient, Timeouts
 from kcm.client.credentials import CredentialSource
 from kcm.client.transport import Transport
+from kcm.config.difference import fixed_differences
 from kcm.config.schema import Configuration, ServingConfig
 from kcm.election.access import ApiLease
 from kcm.election.elector import Elector
@@ -37,12 +39,15 @@ from kcm.manager.credentials import CredentialKeeper
 from kcm.manager.discovery import Discoverer
 from kcm.manager.eventpost import EventPost
 from kcm.manager.host_life import LifeSettings
-from kcm.manager.hosts import HostSupervisor
+from kcm.manager.hosts import HostSupervisor, Level
 from kcm.manager.informers import Informers
 from kcm.manager.launcher import HostLauncher
 from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
 from kcm.manager.rehearsals import Rehearsals
+from kcm.manager.reload import Desired, Reloader
+from kcm.manager.roster import Roster
+from kcm.manager.trial import try_out
 from kcm.manager.warden import Warden, limits_of
 from kcm.objects.events import ObjectReference
 from kcm.objects.leases import Lease
@@ -51,7 +56,7 @@ from kcm.runtime.events import EventSink, Outbox
 from kcm.serving.http import HttpServer
 from kcm.serving.status import Status
 from kcm.telemetry.exposition import Exposition
-from kcm.telemetry.logging import logger
+from kcm.telemetry.logging import logger, set_level
 from kcm.telemetry.metrics import Metrics
 
 Connect = Callable[[CredentialSource, int], Transport]
@@ -96,9 +101,14 @@ class Manager:
         self._discoverer = Discoverer(
             self._client("discovery", self._transport), self._informers, clock, rng, self._metrics
         )
-        self._post = EventPost(self._tasks(), self._metrics)
+        self._post = EventPost(self._tasks(configuration, controllers), self._metrics)
         self._outbox = Outbox(self._post.take)
-        self.hosts = tuple(self._supervisor(name, tasks, launcher) for name, tasks in self._tasks().items())
+        self._launcher = launcher
+        self._epochs: dict[str, int] = {}
+        self._reloader: Reloader | None = None
+        self._rehearsals = Rehearsals(clock) if dry_run else None
+        tasks = self._tasks(configuration, controllers)
+        self.hosts = Roster(self._supervisor(name, own) for name, own in tasks.items())
         events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
         election = configuration.leader_election
         lease = ObjectReference(Lease.api, Lease.kind, election.resource_namespace, election.resource_name)
@@ -110,7 +120,8 @@ class Manager:
             configuration, self.hosts, self._informers, self._elector, self._exposition, clock
         )
         self._warden = Warden(self.hosts, configuration.hosts.heartbeat_period, self._metrics, clock)
-        self._rehearse()
+        self._leadership.silent = dry_run
+        self._observatory.rehearsals = self._rehearsals
         self.port = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -126,10 +137,13 @@ class Manager:
                 watchdog = tasks.create_task(self._observatory.run())
                 warden = tasks.create_task(self._warden.run())
                 async with asyncio.TaskGroup() as hosts:
-                    for host in self.hosts:
-                        hosts.create_task(host.run())
+                    self.hosts.begin(hosts)
                     election = hosts.create_task(self._elector.run(self._leadership))
+                    reloads = hosts.create_task(self._reloader.run() if self._reloader else _nothing())
                     await self._wait(stop, election)
+                    # What it has under way would start hosts behind our back.
+                    reloads.cancel()
+                    await asyncio.wait((reloads,))
                     await self._stop(election)
                 for task in (discoverer, informers, keeper, watchdog, warden):
                     task.cancel()
@@ -147,14 +161,47 @@ class Manager:
         """Return what /statusz shows."""
         return self._observatory.status()
 
-    def _rehearse(self) -> None:
-        """In a dry run, collect what hosts would do, and tell the cluster nothing."""
-        if not self._dry_run:
-            return
-        self._leadership.silent = True
-        rehearsals = self._observatory.rehearsals = Rehearsals(self._clock)
+    def follow(self, path: str, text: bytes, understand: Callable[[bytes], Desired]) -> Reloader:
+        """Let the configuration follow a file, whose `text` is in force; call it before `run`."""
+        arguments = (path, text, understand, self._reconfigure, self._clock, self._metrics)
+        self._reloader = Reloader(*arguments)
+        self._observatory.reloads = self._reloader.state
+        return self._reloader
+
+    async def _reconfigure(self, desired: Desired) -> None:
+        """Change what differs. ConfigurationError when it cannot be; then nothing has changed."""
+        new, old = desired.configuration, self._configuration
+        if fixed := fixed_differences(old, new):
+            reason = "cannot change while kcm runs; restart it"
+            raise ConfigurationError("configuration", ", ".join(fixed)[:1000], reason)
+        wanted = self._tasks(new, desired.controllers)
+        running = self._tasks(old, self._controllers)
+        changed = [name for name in wanted if wanted[name] != running.get(name)]
+        for name in changed:
+            epoch = self._epochs.get(name, 0)
+            configure = self._configure(name, wanted[name], epoch)
+            await try_out(configure, self._launcher, new.hosts.start_timeout)
+        self._configuration, self._controllers = new, desired.controllers
+        if new.logging.level != old.logging.level:
+            self._set_level(new.logging.level)
+        leaving = [name for name in running if name in changed or name not in wanted]
+        for host in await self.hosts.retire(leaving, new.hosts.stop_grace):
+            self._epochs[host.name] = host.epoch
+            self._leadership.left(host)
+            if host.name not in wanted:
+                self._post.forget(host.name)
+            log.info("host taken away", host=host.name, controllers=host.controllers)
+        joining = [self._supervisor(name, wanted[name]) for name in changed]
+        self.hosts.admit(joining)
+        for host in joining:
+            self._leadership.joined(host)
+            log.info("host added", host=host.name, controllers=host.controllers)
+        self._observatory.reconfigured(new)
+
+    def _set_level(self, level: Level) -> None:
+        set_level(level)
         for host in self.hosts:
-            host.rehearsed = rehearsals.take
+            host.set_level(level)
 
     async def _serve(self, server: HttpServer) -> None:
         serving = self._configuration.serving
@@ -190,11 +237,13 @@ class Manager:
         for host in self.hosts:
             host.stop(self._configuration.hosts.stop_grace)
 
-    def _tasks(self) -> Mapping[str, tuple[ControllerTask, ...]]:
+    def _tasks(
+        self, configuration: Configuration, controllers: Mapping[str, str]
+    ) -> Mapping[str, tuple[ControllerTask, ...]]:
         """Return the controllers of each host: those that name the same process share one."""
         hosts: dict[str, tuple[ControllerTask, ...]] = {}
-        for name, implementation in self._controllers.items():
-            section = self._configuration.controller(name)
+        for name, implementation in controllers.items():
+            section = configuration.controller(name)
             task = ControllerTask(
                 name=name,
                 implementation=implementation,
@@ -204,50 +253,47 @@ class Manager:
                 max_backoff=section.max_backoff,
                 reconcile_timeout=section.reconcile_timeout or 0.0,
                 settings=msgspec.Raw(msgspec.json.encode(section.settings)),
-                paced=self._configuration.paces(name),
+                paced=configuration.paces(name),
             )
             host = section.process or name
             hosts[host] = (*hosts.get(host, ()), task)
         return hosts
 
-    def _supervisor(
-        self, name: str, tasks: tuple[ControllerTask, ...], launcher: HostLauncher
-    ) -> HostSupervisor:
+    def _configure(self, name: str, tasks: tuple[ControllerTask, ...], epoch: int) -> Configure:
         configuration = self._configuration
-        hosts = configuration.hosts
+        return Configure(
+            host=name,
+            epoch=epoch,
+            user_agent=self._user_agent,
+            controllers=tasks,
+            credentials=self._credentials.current,
+            read_timeout=configuration.client.read_timeout,
+            write_timeout=configuration.client.write_timeout,
+            connections=configuration.client.max_connections,
+            resync_period=configuration.cache.resync_period,
+            log_level=configuration.logging.level,
+            log_format=configuration.logging.format,
+            heartbeat_period=configuration.hosts.heartbeat_period,
+            dry_run=self._dry_run,
+            instance=self._instance,
+            limits=limits_of(configuration.hosts, name),
+        )
+
+    def _supervisor(self, name: str, tasks: tuple[ControllerTask, ...]) -> HostSupervisor:
+        hosts = self._configuration.hosts
         limits = limits_of(hosts, name)
-
-        def configure(epoch: int) -> Configure:
-            return Configure(
-                host=name,
-                epoch=epoch,
-                user_agent=self._user_agent,
-                controllers=tasks,
-                credentials=self._credentials.current,
-                read_timeout=configuration.client.read_timeout,
-                write_timeout=configuration.client.write_timeout,
-                connections=configuration.client.max_connections,
-                resync_period=configuration.cache.resync_period,
-                log_level=configuration.logging.level,
-                log_format=configuration.logging.format,
-                heartbeat_period=hosts.heartbeat_period,
-                dry_run=self._dry_run,
-                instance=self._instance,
-                limits=limits,
-            )
-
         settings = LifeSettings(
             hosts.start_timeout,
             hosts.hang_deadline,
             Backoff(hosts.restart_backoff, hosts.restart_backoff_max),
             limits.restarts,
         )
-        return HostSupervisor(
+        host = HostSupervisor(
             name,
             tuple(task.name for task in tasks),
-            configure,
+            partial(self._configure, name, tasks),
             settings,
-            launcher,
+            self._launcher,
             self._informers,
             self._discoverer,
             self._exposition,
@@ -257,6 +303,11 @@ class Manager:
             self._post,
             limits,
         )
+        # What it counts must not be taken for that of an earlier process of its name.
+        host.epoch = self._epochs.get(name, 0)
+        if self._rehearsals is not None:
+            host.rehearsed = self._rehearsals.take
+        return host
 
     def _make_elector(self, transport: Transport) -> Elector | Solo:
         election = self._configuration.leader_election
@@ -305,6 +356,10 @@ class Manager:
             self._metrics,
             logger("cache.reflector"),
         )
+
+
+async def _nothing() -> None:
+    """There is no file to follow."""
 
 
 def _server_tls(serving: ServingConfig) -> ssl.SSLContext:

@@ -120,6 +120,11 @@ class EventPost:
                 if not self._mailboxes and len(early):
                     self._give_up(len(early))
 
+    def forget(self, host: str) -> None:
+        """A host was taken away for good: nothing waits for it any more."""
+        self.declared(host, False)
+        self._mailboxes.pop(host, None)
+
     def open(self, host: str, outlet: Outlet) -> None:
         """A host leads: if it hears, it is sent what waits for it."""
         if box := self._mailboxes.get(host):

@@ -38,19 +38,37 @@ class Leadership:
         self.term: Term | None = None
         self.stopping = False
         self.silent = False
+        self._deadline = 0.0
+        self._departed: dict[str, str] = {}
+        self._departed_unsure = False
 
     def elected(self, term: Term) -> None:
         """Promote every host as soon as it is fresh."""
         self.term = term
         self._tell(term, "became leader")
+        self._deadline = term.deadline
+        self._departed, self._departed_unsure = {}, False
         handover = term.last_writes.versions if term.graceful else None
         for host in self._hosts:
             host.lead(term.deadline, handover)
 
     def renewed(self, deadline: float) -> None:
         """Move every fence."""
+        self._deadline = deadline
         for host in self._hosts:
             host.renew(deadline)
+
+    def joined(self, host: HostSupervisor) -> None:
+        """A host was added while the daemon runs: it leads with the others, once it is fresh."""
+        if self.term is not None and not self.stopping:
+            host.lead(self._deadline, None)
+
+    def left(self, host: HostSupervisor) -> None:
+        """A host was taken away for good, and has ended: remember what it wrote in this term."""
+        if self.term is None:
+            return
+        self._departed_unsure = self._departed_unsure or not host.vouches
+        _keep_newest(self._departed, host.last_writes)
 
     async def deposed(self, reason: str) -> None:
         """Return when no host of ours can write any more."""
@@ -78,14 +96,18 @@ class Leadership:
 
         None while some host has not passed its barrier: then nobody can vouch for what was before.
         """
-        if not all(host.vouches for host in self._hosts):
+        if self._departed_unsure or not all(host.vouches for host in self._hosts):
             return None
-        newest: dict[str, str] = {}
+        newest = dict(self._departed)
         for host in self._hosts:
-            for resource, version in host.last_writes.items():
-                if newer(version, newest.get(resource, "")):
-                    newest[resource] = version
+            _keep_newest(newest, host.last_writes)
         return newest
+
+
+def _keep_newest(newest: dict[str, str], versions: Mapping[str, str]) -> None:
+    for resource, version in versions.items():
+        if newer(version, newest.get(resource, "")):
+            newest[resource] = version
 
 
 class Solo:

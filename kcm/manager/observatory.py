@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from kcm import __version__
@@ -22,6 +22,7 @@ from kcm.manager.hosts import HostSupervisor
 from kcm.manager.informers import Informers
 from kcm.manager.leadership import Solo
 from kcm.manager.rehearsals import Rehearsals
+from kcm.manager.reload import ReloadState
 from kcm.serving.health import Checks
 from kcm.serving.pages import Sources, pages
 from kcm.serving.status import (
@@ -36,6 +37,7 @@ from kcm.serving.token import TokenFile
 from kcm.telemetry.exposition import Exposition
 
 TICK_SECONDS = 1.0
+_OF_CONTROLLERS = "controller."
 BLOCKED_SECONDS = 10.0
 # A leader whose Lease is that long overdue is wrong about leading (reference: runtime §5).
 OVERDUE_SECONDS = 20.0
@@ -55,6 +57,7 @@ class Observatory:
     ) -> None:
         self.stopping = False
         self.rehearsals: Rehearsals | None = None
+        self.reloads: Callable[[], ReloadState] | None = None
         self._configuration = configuration
         self._hosts = hosts
         self._informers = informers
@@ -72,7 +75,7 @@ class Observatory:
                 readyz=self._readyz,
                 healthz=self._healthz,
                 metrics=exposition.render,
-                configs=lambda: {"kcm": configuration},
+                configs=self._configs,
                 status=self.status,
                 token=TokenFile(token_file) if token_file else lambda: "",
             )
@@ -117,6 +120,23 @@ class Observatory:
             },
         )
 
+    def reconfigured(self, configuration: Configuration) -> None:
+        """Show another configuration, and the controllers of the hosts that there are now."""
+        self._configuration = configuration
+        for name in self._readyz.names():
+            if name.startswith(_OF_CONTROLLERS):
+                self._readyz.remove(name)
+        self._add_controllers()
+
+    def _configs(self) -> Mapping[str, object]:
+        reload = {"reload": self.reloads()} if self.reloads is not None else {}
+        return {"kcm": self._configuration, **reload}
+
+    def _add_controllers(self) -> None:
+        for host in self._hosts:
+            for name in host.controllers:
+                self._readyz.add(f"{_OF_CONTROLLERS}{name}", partial(self._trouble, host))
+
     def _add_checks(self) -> None:
         for checks in (self._livez, self._healthz):
             checks.add("loop", self._check_loop)
@@ -125,9 +145,7 @@ class Observatory:
             checks.add("informers", self._check_informers)
             checks.add("hosts", self._check_hosts)
         self._readyz.add("shutdown", lambda: "stopping" if self.stopping else "")
-        for host in self._hosts:
-            for name in host.controllers:
-                self._readyz.add(f"controller.{name}", partial(self._trouble, host))
+        self._add_controllers()
 
     def _check_loop(self) -> str:
         return f"the event loop was {self._lag:.1f} s late" if self._lag > BLOCKED_SECONDS else ""

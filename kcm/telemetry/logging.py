@@ -136,6 +136,20 @@ def configure(
     atexit.register(shutdown)
 
 
+def set_level(level: str) -> None:
+    """Change the least level of this process's records. ValueError for an unknown level.
+
+    Does nothing before `configure`: whoever else reads the records has set a level of their own.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"unknown log level {level!r}: one of {', '.join(LEVELS)}")
+    if _handler is None:
+        return
+    logging.getLogger().setLevel(LEVELS[level])
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, LEVELS[level]))
+
+
 def dropped() -> int:
     """Return how many records this process gave up because the stream did not take them."""
     return _handler.writer.dropped if _handler else 0

@@ -120,11 +120,13 @@ class World:
         crash_of: str = "",
         may_fail: bool = False,
         dry_run: bool = False,
+        prepare: Callable[[Manager], object] = lambda manager: None,
     ) -> Daemon:
         """Start a daemon. With `crash_after`, its hosts die behind that many writes (once).
 
         `crash_of` names one controller, whose writes alone are counted for that. With `may_fail`,
-        the daemon's own error is kept in its `error`; else it ends the world. With `dry_run` it writes
+        the daemon's own error is kept in its `error`; else it ends the world. `prepare` gets
+        its manager before that runs. With `dry_run` it writes
         nothing.
         """
         daemon: Daemon
@@ -159,6 +161,7 @@ class World:
             self.rng,
             dry_run,
         )
+        prepare(manager)
         daemon = Daemon(manager, launcher)
         self._background.append(daemon.begin(self._group, may_fail))
         return daemon
