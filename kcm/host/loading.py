@@ -17,18 +17,25 @@ from kcm.host.messages import ControllerTask
 from kcm.runtime.controller import Controller
 from kcm.runtime.soundness import fault_of
 
+# Between the implementations of a name that is installed more than once.
+TWICE = " and "
+
 
 def load(task: ControllerTask) -> Controller[Any, Any]:
     """Return the controller of a task, ready to run; ConfigurationError when there is none."""
     where = f"controllers.{task.name}"
+    if TWICE in task.implementation:
+        both = task.implementation
+        reason = f"two packages have a controller of this name, {both}: uninstall one, or name one here"
+        raise ConfigurationError(where, "implementation", reason)
     module_name, colon, class_name = task.implementation.partition(":")
     if not colon:
         raise ConfigurationError(where, "", f'{task.implementation!r} is not of the form "module:Class"')
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # A stranger's module may raise anything while it is imported.
-        raise ConfigurationError(where, "", f"cannot import {task.implementation}: {error!r}") from error
+        raise ConfigurationError(where, "", _why_not_imported(task.implementation, error)) from error
     if not (isinstance(found, type) and issubclass(found, Controller)):
         raise ConfigurationError(where, "", f"{task.implementation} is not a kcm.Controller")
     if fault := fault_of(found):
@@ -39,6 +46,20 @@ def load(task: ControllerTask) -> Controller[Any, Any]:
         raise
     except Exception as error:
         raise ConfigurationError(where, "", f"{task.implementation} cannot be made: {error!r}") from error
+
+
+def _why_not_imported(implementation: str, error: BaseException) -> str:
+    module = implementation.partition(":")[0]
+    match error:
+        case ModuleNotFoundError(name=str() as missing) if f"{module}.".startswith(f"{missing}."):
+            remedy = "install its package where kcm is installed, or put its folder on PYTHONPATH"
+        case ModuleNotFoundError(name=str() as missing):
+            remedy = f"it needs the module {missing}: install that where kcm is installed"
+        case AttributeError():
+            remedy = "the module has no such class: see controllers.<name>.implementation"
+        case _:
+            remedy = f"mend the module; try it with: python -c 'import {module}'"
+    return f"cannot import {implementation}: {error!r}; {remedy}"
 
 
 def _settings(found: type[Controller[Any, Any]], task: ControllerTask, where: str) -> Any:

@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
+from kcm.host.loading import TWICE
+
 GROUP = "kcm.controllers"
 OPTIONAL = "kcm.controllers.optional"
 
 
 def installed_controllers() -> Mapping[str, str]:
-    """Return "module:Class" by controller name, sorted by name, of all that are installed."""
-    points = (*entry_points(group=OPTIONAL), *entry_points(group=GROUP))
-    return {point.name: point.value for point in sorted(points, key=lambda point: point.name)}
+    """Return "module:Class" by controller name, sorted by name, of all that are installed.
+
+    A name that two packages claim has both, with `TWICE` between them: its host will refuse it and
+    say so, and the other controllers go on.
+    """
+    found: dict[str, set[str]] = {}
+    for point in (*entry_points(group=OPTIONAL), *entry_points(group=GROUP)):
+        found.setdefault(point.name, set()).add(point.value)
+    return {name: TWICE.join(sorted(found[name])) for name in sorted(found)}
 
 
 def optional_controllers() -> frozenset[str]:

@@ -137,7 +137,8 @@ class Dispatcher:
                 raise
             # A controller that waited for something cancelled would end this worker without a word.
             self._failed(key, error)
-        except Exception as error:  # noqa: BLE001 - the dispatcher: the one place that decides about failures
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - decides about failures
+            # One key's bug, sys.exit() too, ends no host.
             if context.rehearsed:
                 self._succeeded(key, RequeueAfter(RECHECK_SECONDS))
             else:

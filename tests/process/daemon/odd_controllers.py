@@ -7,12 +7,15 @@ the host that is started after that is well.
 import asyncio
 import gc
 import os
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
 import msgspec
 
-from kcm import Controller, Done, primary
+from kcm import Controller, Done, Plan, primary
 from kcm.cache.feed import FrameChannel
 from kcm.objects import ConfigMap
 
@@ -46,8 +49,9 @@ class Odd(Quiet):
 
 
 def obey(directory):
-    """Do what the files in the directory say."""
-    for order in sorted(directory.iterdir()):
+    """Do what the files in the directory say; return how many there were."""
+    orders = sorted(directory.iterdir())
+    for order in orders:
         order.unlink()
         match order.name:
             case "block":
@@ -57,6 +61,68 @@ def obey(directory):
                     channel.send(b'{"type": "lead", "deadline": 1e15}')
             case "exit":
                 os._exit(3)
+            case "sys-exit":
+                sys.exit(5)
+            case "leak":
+                threading.Thread(target=leak, daemon=True).start()
+            case "spin":
+                threading.Thread(target=spin, daemon=True).start()
+            case "files":
+                KEPT.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(100))
+            case "bomb":
+                KEPT.extend(subprocess.Popen(["sleep", "3600"]) for _ in range(20))
+            case "fork":
+                if os.fork() == 0:
+                    return 0
+            case "print":
+                print("{not a record", end="")
+                print("x" * 100_000, file=sys.stderr)
+                print("\ntwo\nlines \x1b[31m")
+    return len(orders)
+
+
+KEPT = []
+
+
+def leak():
+    """Take a gigabyte, not at once."""
+    for _ in range(128):
+        KEPT.append(b"x" * (8 * 1024 * 1024))
+        time.sleep(0.01)
+
+
+def spin():
+    """Use as much of a core as there is."""
+    while True:
+        pass
+
+
+class Hanging(Odd):
+    """Hangs in every reconcile of an order, as long as it may."""
+
+    name = "hanging"
+
+    async def reconcile(self, ctx, seen):
+        if obey(Path(self.settings.directory)):
+            await asyncio.sleep(3600)
+        return Done()
+
+
+class Echo(Controller):
+    """Answers what is asked in the data of a ConfigMap by an annotation."""
+
+    name = "echo"
+    watches = (primary(ConfigMap, label_selector="beacon"),)
+
+    def observe(self, cache, key):
+        return cache.get(ConfigMap, key)
+
+    async def reconcile(self, ctx, seen):
+        asked = seen.data["asked"]
+        if seen.metadata.annotations.get("answer") != asked:
+            changes = {"metadata": {"annotations": {"answer": asked}}}
+            (await ctx.apply(Plan.patch(seen, changes, because="asked"))).raise_failure()
+        return Done()
 
 
 class Dying(Quiet):
