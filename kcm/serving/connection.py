@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -36,6 +37,7 @@ IDLE_SECONDS = 75.0
 REQUEST_SECONDS = 30.0
 WRITE_SECONDS = 60.0
 
+_REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r\n")
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -107,6 +109,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             refusal = cause if isinstance(cause, _Refused) else _Refused(400, "the request is not HTTP/1.1")
+            if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data):
+                refusal = _Refused(405, "the request's method is not known")
             self._refuse(refusal)
         if len(self._requests) > _MOST_WAITING:
             self._transport.pause_reading()
@@ -328,7 +332,7 @@ def _parse_query(query: bytes) -> tuple[tuple[str, str], ...]:
 def _head(response: Response, framing: str) -> bytes:
     lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Unknown')}\r\n"]
     lines.append(f"Content-Type: {response.content_type}\r\n{framing}")
-    for name, value in response.headers.items():
+    for name, value in (*response.headers.items(), *response.repeats):
         # A line break inside a value would let it write headers of its own.
         safe = value if "\n" not in value and "\r" not in value else " ".join(value.split())
         lines.append(f"{name}: {safe}\r\n")

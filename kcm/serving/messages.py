@@ -44,12 +44,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer. A body that is an async generator is sent chunk by chunk, each flushed at once."""
+    """One answer. A body that is an async generator is sent chunk by chunk, each flushed at once.
+
+    `repeats` are header fields whose names are there once more than `headers` can hold.
+    """
 
     status: int = 200
     body: bytes | AsyncGenerator[bytes, None] = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    repeats: tuple[tuple[str, str], ...] = ()
 
 
 class ConnectionLost(Exception):

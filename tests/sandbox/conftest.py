@@ -24,7 +24,9 @@ class Answer:
     def __init__(self, response: Response) -> None:
         self.response = response
         self.status = response.status
-        self.headers = response.headers
+        self.headers = dict(response.headers)
+        for name, value in response.repeats:
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self.content_type = response.content_type
 
     @property

@@ -59,6 +59,7 @@ def test_two_requests_share_a_connection_and_keep_their_order() -> None:
     ("sent", "status"),
     [
         pytest.param(b"nonsense\r\n\r\n", 400, id="not HTTP"),
+        pytest.param(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 405, id="unknown method"),
         pytest.param(
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", 413, id="declared too large"
         ),

@@ -40,6 +40,7 @@ def test_unknown_fields_are_told_and_dropped(play):
         assert made.headers["Warning"] == (
             '299 - "unknown field \\"metadata.foo\\"", 299 - "unknown field \\"frob\\""'
         )
+        assert made.response.repeats == (("Warning", '299 - "unknown field \\"frob\\""'),)
         assert "frob" not in made.body
         assert "foo" not in made.body["metadata"]
         silent = await api.post(MAPS, {"metadata": {"name": "b"}, "frob": 1}, fieldValidation="Ignore")

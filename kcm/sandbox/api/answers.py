@@ -28,7 +28,7 @@ def stamped(response: Response, request: Request, rng: Rng) -> Response:
     """Return the response with the headers that all have; its own go before them."""
     audit = request.headers.get("audit-id") or rng.uuid()
     headers = {"Audit-Id": audit, "Cache-Control": _UNKEPT, **response.headers}
-    return Response(response.status, response.body, response.content_type, headers)
+    return replace(response, headers=headers)
 
 
 def refused(failure: ApiFailure) -> Response:
@@ -36,18 +36,19 @@ def refused(failure: ApiFailure) -> Response:
     if failure.plain:
         headers = {"X-Content-Type-Options": "nosniff"}
         return Response(failure.code, failure.message.encode(), "text/plain; charset=utf-8", headers)
-    headers = warning_header(failure.warnings)
+    headers, repeats = warning_fields(failure.warnings)
     if failure.retry_after is not None:
         headers["Retry-After"] = str(failure.retry_after)
-    return Response(failure.code, encode(failure.status()), headers=headers)
+    return Response(failure.code, encode(failure.status()), headers=headers, repeats=repeats)
 
 
-def warning_header(warnings: Sequence[str]) -> dict[str, str]:
-    """Return the header that tells warnings, none for none."""
+def warning_fields(warnings: Sequence[str]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    """Return the header fields that tell warnings, one for each: `headers` and `repeats` of a response."""
     if not warnings:
-        return {}
+        return {}, ()
     texts = [text.replace("\\", "\\\\").replace('"', '\\"') for text in warnings[:_MOST_WARNINGS]]
-    return {"Warning": ", ".join(f'299 - "{text}"' for text in texts)}
+    first, *others = [f'299 - "{text}"' for text in texts]
+    return {"Warning": first}, tuple(("Warning", text) for text in others)
 
 
 def squeezed(response: Response, request: Request) -> Response:

@@ -16,7 +16,7 @@ import msgspec
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
 from kcm.sandbox.api import rendering, startup
-from kcm.sandbox.api.answers import squeezed, warning_header
+from kcm.sandbox.api.answers import squeezed, warning_fields
 from kcm.sandbox.api.calls import Call, read_delete_options
 from kcm.sandbox.api.configurations import read_configuration
 from kcm.sandbox.api.deletion import Deleter, answer
@@ -294,13 +294,14 @@ class Verbs:
 
     def _reply(self, call: Call, request: Request, body: bytes, status: int) -> Response:
         """Write an answer as JSON or YAML, with the call's warnings."""
-        headers = {**_NO_CACHE, **warning_header(call.warnings)}
+        told, repeats = warning_fields(call.warnings)
+        headers = {**_NO_CACHE, **told}
         wanted: Wanted = parse_accept(request.headers.get("accept", ""), rendering.ANY_SHAPE)
         if wanted.media == YAML:
-            return squeezed(Response(status, write_yaml(body), YAML, headers), request)
+            return squeezed(Response(status, write_yaml(body), YAML, headers, repeats), request)
         if "pretty" in call.options and call.flag("pretty"):
             body = msgspec.json.format(body, indent=2)
-        return squeezed(Response(status, body, headers=headers), request)
+        return squeezed(Response(status, body, headers=headers, repeats=repeats), request)
 
 
 def _has_verb(call: Call) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kcm.sandbox.schema.patches.failure import PatchError
+from kcm.sandbox.schema.patches.failure import PatchError, shown_map
 
 Element = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _obey(old: list[Any], new: list[Any], key: str) -> tuple[list[Any], list[Ele
             case "merge":
                 raise PatchError(422, "merging lists cannot yet be specified in the patch")
             case other:
-                raise PatchError(400, f"unknown patch type found: {other!r}")
+                raise PatchError(500, f"unknown patch type: {other} in map: {shown_map(item)}")
     return [item for item in old if _name(item, key) not in deleted], changes, replaces
 
 
