@@ -78,14 +78,6 @@ class SetLevel(msgspec.Struct, frozen=True, tag="setLevel"):
     level: Literal["debug", "info", "warning", "error"]
 
 
-
-class SetLevel(msgspec.Struct, frozen=True, tag="setLevel"):
-    """Log from this level on."""
-
-    level: Literal["debug", "info", "warning", "error"]
-
-
-
 class Lead(msgspec.Struct, frozen=True, tag="lead"):
     """The replicas are fresh and the Lease is ours: let the workers work until `deadline`."""
 
