@@ -52,6 +52,7 @@ class DeploymentController(Controller[Deployment, Seen]):
     """Creates, resizes, adopts, releases and deletes replica sets, and counts them."""
 
     name = "deployment"
+    component = "deployment-controller"
     aliases: ClassVar[tuple[str, ...]] = ("deployment-controller", "deployment")
     watches = primary(Deployment), owns(WholeReplicaSet, adopts=selector_of), watches(PodTrace, to=_nobody)
 

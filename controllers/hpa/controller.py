@@ -46,6 +46,7 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
     """Scales workloads by metrics."""
 
     name = "hpa"
+    component = "horizontal-pod-autoscaler"
     aliases: ClassVar[tuple[str, ...]] = (
         "horizontalpodautoscaler",
         "horizontal-pod-autoscaler-controller",

@@ -29,6 +29,7 @@ class ReplicaSetController(Controller[ReplicaSet, Seen]):
     """Creates, deletes, adopts and releases pods, and counts them."""
 
     name = "replicaset"
+    component = "replicaset-controller"
     aliases: ClassVar[tuple[str, ...]] = ("replicaset-controller", "replicaset")
     watches = primary(ReplicaSet), owns(Pod, adopts=selector_of)
 

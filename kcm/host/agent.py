@@ -31,6 +31,7 @@ from kcm.host.messages import (
     ControllerTask,
     ControlToHost,
     Declare,
+    Hear,
     Heartbeat,
     KindsFound,
     Lead,
@@ -43,6 +44,7 @@ from kcm.host.messages import (
     Stop,
     Stopped,
     Synced,
+    Told,
     ToManager,
     WatchClosed,
     WatchExcused,
@@ -51,6 +53,7 @@ from kcm.host.messages import (
 from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
 from kcm.runtime.controller import Controller, Rate
+from kcm.runtime.events import Outbox
 from kcm.runtime.fence import Fence
 from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.logging import logger, set_level
@@ -84,6 +87,7 @@ class HostAgent:
         self._rng = rng
         self._fence = Fence(clock)
         self._metrics = Metrics()
+        self._outbox = Outbox(lambda records: self._send(Told(tuple(map(msgspec.Raw, records)))))
         self._freshness = FeedFreshness(self._send)
         self._credentials = FedCredentials(self._send)
         self._configured: asyncio.Future[Configure] = asyncio.get_running_loop().create_future()
@@ -110,6 +114,9 @@ class HostAgent:
             case WatchOpened() | WatchClosed() | WatchExcused() | KindsFound() as found:
                 self._replicas.found(found)
                 self._check_synced()
+            case Hear(records):
+                for runner in self._runners:
+                    runner.hear(records)
             case Renew(deadline):
                 self._fence.extend(deadline)
             case Lead(deadline):
@@ -154,6 +161,7 @@ class HostAgent:
                 task.cancel()
             await asyncio.gather(*(runner.stop(self._grace) for runner in self._runners))
             self._fence.close()
+            self._outbox.flush()
         self._report_metrics()
         self._send(Stopped(self._replicas.last_writes, complete=not self._replicas.unconfirmed))
 
@@ -173,6 +181,8 @@ class HostAgent:
                 self._client_maker(configure, task, controller, transport),
                 self._freshness,
                 configure.connections,
+                self._outbox,
+                configure.instance,
                 self._metrics,
                 self._clock,
                 self._rng,
@@ -180,7 +190,9 @@ class HostAgent:
             )
             for task, controller in controllers
         )
-        self._send(Declare(self._replicas.declarations(), self._replicas.discoveries()))
+        hears = any(controller.hears for _, controller in controllers)
+        self._send(Declare(self._replicas.declarations(), self._replicas.discoveries(), hears))
+        self._check_synced()
         return True
 
     def _client_maker(

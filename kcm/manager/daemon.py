@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -217,7 +218,7 @@ class Manager:
 
     async def _wait(self, stop: asyncio.Event, election: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
-            reasons = [tasks.create_task(stop.wait())]
+            reasons: list[asyncio.Task[Any]] = [tasks.create_task(stop.wait())]
             if self.hosts:
                 reasons.append(tasks.create_task(self._all_refused()))
             await asyncio.wait((*reasons, election), return_when=asyncio.FIRST_COMPLETED)

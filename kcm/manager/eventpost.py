@@ -113,6 +113,9 @@ class EventPost:
         """A host has said whether it hears, or never will say."""
         if hears and host not in self._mailboxes:
             self._mailboxes[host] = self._early.copy()
+        elif not hears:
+            # It did before a reload: nobody would ever empty its mailbox.
+            self._mailboxes.pop(host, None)
         if host in self._unheard:
             self._unheard.discard(host)
             if not self._unheard:
@@ -123,7 +126,6 @@ class EventPost:
     def forget(self, host: str) -> None:
         """A host was taken away for good: nothing waits for it any more."""
         self.declared(host, False)
-        self._mailboxes.pop(host, None)
 
     def open(self, host: str, outlet: Outlet) -> None:
         """A host leads: if it hears, it is sent what waits for it."""

@@ -8,7 +8,7 @@ themselves within their grace, on a loss they were killed and reaped. Owns nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -23,18 +23,26 @@ from kcm.runtime.plan import Emit
 
 # JSON has no infinity; this is thirty million years of boot time.
 FOR_EVER = 1e15
+# What the hosts that hear events get to write what is left, even when others used up all grace.
+LAST_WORDS_SECONDS = 2.0
 
 
 class Leadership:
     """Passes the Lease's fortunes on to the hosts."""
 
     def __init__(
-        self, hosts: Sequence[HostSupervisor], stop_grace: float, lease: ObjectReference, events: EventSink
+        self,
+        hosts: Sequence[HostSupervisor],
+        stop_grace: float,
+        lease: ObjectReference,
+        events: EventSink,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
         self._hosts = hosts
         self._stop_grace = stop_grace
         self._lease = lease
         self._events = events
+        self._flush = flush
         self.term: Term | None = None
         self.stopping = False
         self.silent = False
@@ -75,14 +83,28 @@ class Leadership:
         if self.term is not None:
             self._tell(self.term, "stopped leading")
         self.term = None
+        self._flush()
+        if self.stopping:
+            await self._stop()
+            return
         for host in self._hosts:
-            if self.stopping:
-                host.stop(self._stop_grace)
-            else:
-                host.stand_down()
-        async with asyncio.TaskGroup() as tasks:
-            for host in self._hosts:
-                tasks.create_task(host.wait_until_not_leading())
+            host.stand_down()
+        await _until_silent(self._hosts)
+
+    async def _stop(self) -> None:
+        """Stop the hosts; those that hear events last, so that they can tell what the others still told.
+
+        All have one grace together, but the last always a moment of it.
+        """
+        time = asyncio.get_running_loop().time
+        end = time() + self._stop_grace
+        emitting = [host for host in self._hosts if not host.hears]
+        hearing = [host for host in self._hosts if host.hears]
+        for hosts in (emitting, hearing):
+            grace = max(end - time(), min(self._stop_grace, LAST_WORDS_SECONDS))
+            for host in hosts:
+                host.stop(grace)
+            await _until_silent(hosts)
 
     def _tell(self, term: Term, what: str) -> None:
         """Tell it on the Lease, as every Kubernetes leader does (reference: runtime §5)."""
@@ -102,6 +124,12 @@ class Leadership:
         for host in self._hosts:
             _keep_newest(newest, host.last_writes)
         return newest
+
+
+async def _until_silent(hosts: Sequence[HostSupervisor]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for host in hosts:
+            tasks.create_task(host.wait_until_not_leading())
 
 
 def _keep_newest(newest: dict[str, str], versions: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from kcm import __version__
 from kcm.base.clock import Clock
 from kcm.config.schema import Configuration
 from kcm.election.elector import Elector
+from kcm.host.limits import HostLimits
 from kcm.manager import host_life as life
 from kcm.manager.hosts import HostSupervisor
 from kcm.manager.informers import Informers
@@ -183,10 +184,14 @@ class Observatory:
         watches = (self._informers.informers[spec].reflector.health() for spec in host.watches)
         if troubles := [health.trouble for health in watches if health.trouble]:
             return "; ".join(troubles)
-        working = isinstance(host.state, life.Ready | life.Leading)
-        return "" if working else f"host {host.name} is {_word(host.state)}"
+        if isinstance(host.state, life.Ready | life.Leading):
+            return ""
+        why = host.state.reason if isinstance(host.state, life.Refused | life.GivenUp) else host.last_death
+        return f"host {host.name} is {_word(host.state)}" + (f": {why}" if why else "")
 
     def _host(self, host: HostSupervisor) -> HostStatus:
+        usage = host.usage
+        refused = host.state if isinstance(host.state, life.Refused | life.GivenUp) else None
         return HostStatus(
             name=host.name,
             state=_word(host.state),
@@ -194,7 +199,12 @@ class Observatory:
             epoch=host.epoch,
             restarts=max(0, host.epoch - 1),
             heartbeat_age=_heard_ago(host.state, self._clock.monotonic()),
-            reason=host.state.reason if isinstance(host.state, life.Refused) else host.last_death,
+            memory_bytes=usage.memory if usage else None,
+            cpu_seconds=usage.cpu_seconds if usage else None,
+            open_files=usage.open_files if usage else None,
+            processes=usage.processes if usage else None,
+            limits=_limits(host.limits),
+            reason=refused.reason if refused else host.last_death,
         )
 
     def _controllers_of(self, host: HostSupervisor) -> list[ControllerStatus]:
@@ -247,8 +257,22 @@ def _word(state: life.State) -> str:
             return "standby"
         case life.Waiting():
             return "waiting to restart"
+        case life.GivenUp():
+            return "given up"
         case _:
             return type(state).__name__.lower()
+
+
+def _limits(limits: HostLimits) -> dict[str, float]:
+    """Return the limits that there are, by their names in the configuration."""
+    every = {
+        "memory": limits.memory,
+        "cpu": limits.cores,
+        "openFiles": limits.open_files,
+        "processes": limits.processes,
+        "restarts": limits.restarts,
+    }
+    return {name: limit for name, limit in every.items() if limit}
 
 
 def _heard_ago(state: life.State, now: float) -> float | None:

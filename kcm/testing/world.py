@@ -31,6 +31,7 @@ from kcm.testing.virtual import VirtualClock
 Json = dict[str, Any]
 
 REPLICASET = {"replicaset": "controllers.replicaset:ReplicaSetController"}
+RECORDER = {"eventrecorder": "controllers.eventrecorder:EventRecorder"}
 WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentController"}
 
 
@@ -121,20 +122,26 @@ class World:
         may_fail: bool = False,
         dry_run: bool = False,
         prepare: Callable[[Manager], object] = lambda manager: None,
+        recorder: bool = True,
     ) -> Daemon:
         """Start a daemon. With `crash_after`, its hosts die behind that many writes (once).
 
         `crash_of` names one controller, whose writes alone are counted for that. With `may_fail`,
         the daemon's own error is kept in its `error`; else it ends the world. `prepare` gets
         its manager before that runs. With `dry_run` it writes
-        nothing.
+        nothing. What the controllers tell is recorded, as in a daemon that nobody configured; without
+        `recorder` it is dropped.
         """
         daemon: Daemon
         launcher: LoopLauncher
 
         def after_write(request: transport.Request) -> bool:
+            agent = dict(request.headers).get("User-Agent", "")
+            if agent.endswith("/eventrecorder") and crash_of != "eventrecorder":
+                # Telling is no work: a settled world stays settled while the last counts are written.
+                return False
             self.writes += 1
-            if not dict(request.headers).get("User-Agent", "").endswith(crash_of):
+            if not agent.endswith(crash_of):
                 return False
             daemon.writes += 1
             if daemon.writes != crash_after:
@@ -152,7 +159,7 @@ class World:
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
         manager = Manager(
             self.configuration,
-            controllers,
+            {**controllers, **RECORDER} if recorder else controllers,
             identity,
             FixedCredentials(Credentials(server="http://sandbox")),
             connect,

@@ -132,7 +132,7 @@ def test_a_host_that_is_killed_comes_back_without_asking_for_a_list() -> None:
             await reaches(world, 3)
             lists = world.api.faults.add(Fault(Delay(0.0), "list", "pods", agent="informers", first=1))
             initial = world.api.faults.add(Fault(Delay(0.0), "watch", "pods", agent="informers"))
-            daemon.launcher.handles[-1].kill()
+            daemon.launcher.handles[0].kill()
             await world.call("DELETE", f"{PODS}/{(await world.items(PODS))[0]['metadata']['name']}")
             await reaches(world, 3)
             assert daemon.manager.hosts[0].epoch == 2

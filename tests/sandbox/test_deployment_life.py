@@ -121,7 +121,8 @@ async def stays_quiet(world: World, seconds: float = 600.0) -> None:
 
 
 async def told(world: World, reason: str) -> list[str]:
-    """Return what was told for a reason, in order."""
+    """Return what was told for a reason, in order, once the recorder has had its moment."""
+    await world.clock.sleep(1.0)
     found = [each for each in await world.items(EVENTS) if each["reason"] == reason]
     return [each["message"] for each in sorted(found, key=lambda each: each["metadata"]["name"])]
 
