@@ -140,13 +140,13 @@ LOST = [
 @pytest.mark.parametrize("effect", LOST, ids=lambda effect: type(effect).__name__)
 @pytest.mark.parametrize("propagation", list(ENDS))
 @pytest.mark.parametrize("verb", ["delete", "patch", "get"])
-def test_whatever_befalls_its_requests_the_end_is_the_same(verb: str, propagation: str, effect: Any) -> None:
+def test_whatever_befalls_its_requests_the_end_is_the_same(verb: Any, propagation: str, effect: Any) -> None:
     async def main() -> None:
         async with World(collect_garbage=False, nodes=0) as w:
             w.start(COLLECTOR)
             await family(w)
             await w.clock.sleep(3.0)
-            fault = faults.Fault(effect, verb=verb, agent="garbagecollector", resource="configmaps", times=3)
+            fault = faults.Fault(effect, verb, agent="garbagecollector", resource="configmaps", times=3)
             w.api.faults.add(fault)
             await ended(w, propagation)
 
