@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         "--kube-api-burst", type=int, metavar="N", help="requests at once before the limit applies"
     )
     run.add_argument(
+        "--takeover",
+        action="store_true",
+        help="work although kube-controller-manager is there: its controllers of the same names are off",
+    )
+    run.add_argument(
         "--dry-run", action="store_true", help="write nothing: log what would be done and show it at /statusz"
     )
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"))

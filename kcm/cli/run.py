@@ -120,6 +120,8 @@ def configured(options: argparse.Namespace, text: bytes) -> Configuration:
     if options.controller is not None:
         first = find_controller(options.controller)
         whole = with_first_try(whole, first, own_lease=not options.config)
+    if options.takeover:
+        whole = replace(whole, coexistence=replace(whole.coexistence, other_manager="ignore"))
     check_rules(whole, options.config or "flags")
     return whole
 

@@ -81,6 +81,14 @@ class LeaderElectionConfig(Section, frozen=True):
     """Name of this process in the Lease. Empty: host name and a random part; two must never be equal."""
 
 
+class CoexistenceConfig(Section, frozen=True):
+    """Beside a kube-controller-manager that may run controllers of the same names."""
+
+    other_manager: Literal["refuse", "wait", "ignore"] = "refuse"
+    """What to do when it seems to run them: refuse to work (exit code 2), wait until it has let go, or
+    ignore it (`--takeover`: whoever turned them off there says so)."""
+
+
 class ClientConfig(Section, frozen=True):
     """How kcm talks to the API server."""
 
@@ -256,6 +264,9 @@ class Configuration(Section, frozen=True):
 
     leader_election: LeaderElectionConfig = LeaderElectionConfig()
     """Which of several kcm processes works."""
+
+    coexistence: CoexistenceConfig = CoexistenceConfig()
+    """Beside a kube-controller-manager that may run controllers of the same names."""
 
     client: ClientConfig = ClientConfig()
     """How kcm talks to the API server."""

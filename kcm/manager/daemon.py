@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ from kcm.election.elector import Elector
 from kcm.election.metrics import ElectionMetrics
 from kcm.election.settings import ElectionSettings
 from kcm.host.messages import Configure, ControllerTask
+from kcm.manager.coexistence import Lookout, concerns, counterparts
 from kcm.manager.credentials import CredentialKeeper
 from kcm.manager.discovery import Discoverer
 from kcm.manager.eventpost import EventPost
@@ -122,6 +123,10 @@ class Manager:
         )
         self._warden = Warden(self.hosts, configuration.hosts.heartbeat_period, self._metrics, clock)
         self._leadership.silent = dry_run
+        self._lookout = Lookout(self._client("coexistence", self._transport), clock)
+        self._elected = asyncio.Event()
+        self._leadership.ask_first = self._elected.set
+        self._observatory.add_readiness("coexistence", lambda: self._lookout.reason)
         self._observatory.rehearsals = self._rehearsals
         self.port = 0
 
@@ -131,6 +136,7 @@ class Manager:
         await self._serve(server)
         try:
             await self._credentials.load()
+            await self._refuse_beside_another(self._configuration, self._controllers)
             async with asyncio.TaskGroup() as tasks:
                 informers = tasks.create_task(self._informers.run())
                 discoverer = tasks.create_task(self._discoverer.run())
@@ -140,11 +146,13 @@ class Manager:
                 async with asyncio.TaskGroup() as hosts:
                     self.hosts.begin(hosts)
                     election = hosts.create_task(self._elector.run(self._leadership))
+                    clearing = hosts.create_task(self._clear_the_way())
                     reloads = hosts.create_task(self._reloader.run() if self._reloader else _nothing())
                     await self._wait(stop, election)
                     # What it has under way would start hosts behind our back.
                     reloads.cancel()
-                    await asyncio.wait((reloads,))
+                    clearing.cancel()
+                    await asyncio.wait((reloads, clearing))
                     await self._stop(election)
                 for task in (discoverer, informers, keeper, watchdog, warden):
                     task.cancel()
@@ -169,6 +177,26 @@ class Manager:
         self._observatory.reloads = self._reloader.state
         return self._reloader
 
+    def _looks_out(self, configuration: Configuration, controllers: Iterable[str]) -> bool:
+        return not self._dry_run and concerns(configuration, controllers)
+
+    async def _refuse_beside_another(self, configuration: Configuration, controllers: Iterable[str]) -> None:
+        """ConfigurationError when another manager works, and we are not to wait for it."""
+        refuses = configuration.coexistence.other_manager == "refuse"
+        if refuses and self._looks_out(configuration, controllers):
+            await self._lookout.refuse(controllers)
+
+    async def _clear_the_way(self) -> None:
+        """Whenever elected, let the hosts lead as soon as no other manager works; for ever."""
+        while True:
+            await self._elected.wait()
+            self._elected.clear()
+            await self._refuse_beside_another(self._configuration, self._controllers)
+            waits = self._configuration.coexistence.other_manager == "wait"
+            if waits and self._looks_out(self._configuration, self._controllers):
+                await self._lookout.wait(self._controllers)
+            self._leadership.cleared()
+
     async def _reconfigure(self, desired: Desired) -> None:
         """Change what differs. ConfigurationError when it cannot be; then nothing has changed."""
         new, old = desired.configuration, self._configuration
@@ -178,6 +206,8 @@ class Manager:
         wanted = self._tasks(new, desired.controllers)
         running = self._tasks(old, self._controllers)
         changed = [name for name in wanted if wanted[name] != running.get(name)]
+        if set(counterparts(desired.controllers)) - set(counterparts(self._controllers)):
+            await self._refuse_beside_another(new, desired.controllers)
         for name in changed:
             epoch = self._epochs.get(name, 0)
             configure = self._configure(name, wanted[name], epoch)

@@ -46,29 +46,47 @@ class Leadership:
         self.term: Term | None = None
         self.stopping = False
         self.silent = False
+        self.ask_first: Callable[[], None] | None = None
+        self._held: Mapping[str, str] | None = None
+        self._holding = False
         self._deadline = 0.0
         self._departed: dict[str, str] = {}
         self._departed_unsure = False
 
     def elected(self, term: Term) -> None:
-        """Promote every host as soon as it is fresh."""
+        """Promote every host as soon as it is fresh; with `ask_first`, not before `cleared`."""
         self.term = term
         self._tell(term, "became leader")
         self._deadline = term.deadline
         self._departed, self._departed_unsure = {}, False
         handover = term.last_writes.versions if term.graceful else None
-        for host in self._hosts:
-            host.lead(term.deadline, handover)
+        if self.ask_first is not None:
+            self._holding, self._held = True, handover
+            self.ask_first()
+            return
+        self._lead(handover)
 
     def renewed(self, deadline: float) -> None:
         """Move every fence."""
         self._deadline = deadline
+        if self._holding:
+            return
         for host in self._hosts:
             host.renew(deadline)
 
+    def cleared(self) -> None:
+        """Nobody else does the work: what was held back since the election may begin."""
+        if self._holding:
+            self._holding = False
+            self._lead(self._held)
+
+    def _lead(self, handover: Mapping[str, str] | None) -> None:
+        for host in self._hosts:
+            host.lead(self._deadline, handover)
+
     def joined(self, host: HostSupervisor) -> None:
         """A host was added while the daemon runs: it leads with the others, once it is fresh."""
-        if self.term is not None and not self.stopping:
+        if self.term is not None and not self.stopping and not self._holding:
             host.lead(self._deadline, None)
 
     def left(self, host: HostSupervisor) -> None:
@@ -80,6 +98,7 @@ class Leadership:
 
     async def deposed(self, reason: str) -> None:
         """Return when no host of ours can write any more."""
+        self._holding = False
         if self.term is not None:
             self._tell(self.term, "stopped leading")
         self.term = None

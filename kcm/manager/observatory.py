@@ -24,7 +24,7 @@ from kcm.manager.informers import Informers
 from kcm.manager.leadership import Solo
 from kcm.manager.rehearsals import Rehearsals
 from kcm.manager.reload import ReloadState
-from kcm.serving.health import Checks
+from kcm.serving.health import Check, Checks
 from kcm.serving.pages import Sources, pages
 from kcm.serving.status import (
     BuildStatus,
@@ -120,6 +120,10 @@ class Observatory:
                 for name, reason in checks.failures().items()
             },
         )
+
+    def add_readiness(self, name: str, check: Check) -> None:
+        """Let /readyz ask something else too."""
+        self._readyz.add(name, check)
 
     def reconfigured(self, configuration: Configuration) -> None:
         """Show another configuration, and the controllers of the hosts that there are now."""

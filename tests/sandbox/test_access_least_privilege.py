@@ -114,6 +114,10 @@ async def install(world: World) -> dict[str, str]:
         for subject in obj.get("subjects", ()):
             subject |= {"name": MANAGER, "namespace": NAMESPACE}
         await world.call("POST", f"{RBAC}/namespaces/{NAMESPACE}/{obj['kind'].lower()}s", obj)
+    for obj in documents(DEPLOY / "base" / "coexistence.yaml"):
+        for subject in obj.get("subjects", ()):
+            subject |= {"name": MANAGER, "namespace": NAMESPACE}
+        await world.call("POST", f"{RBAC}/{obj['kind'].lower()}s", obj)
     return tokens
 
 
