@@ -5,18 +5,27 @@ owners is gone, after the server itself has said so. Foreground: an owner stays 
 dependents that block it are gone. Orphan: the dependents are let go, then the owner is. Guarantees:
 every write is made on the state that was seen, or not at all, so that there is no need to read
 an object again before it is deleted; in doubt (an error, a kind that the server does not have, a type
-that is not filled yet) nothing is deleted. Holds nothing but a short memory of absent owners and
-of warnings given.
+that is not filled yet) nothing is deleted. Holds nothing but short memories: of absent owners, of those
+it orphaned, and of warnings given.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, ClassVar
 
 from controllers.garbagecollector.asking import Inquiry
-from controllers.garbagecollector.decide import decide, orphans, released
-from controllers.garbagecollector.observe import Asked, Dependent, Emptying, Orphaning, Seen, Standing, look
+from controllers.garbagecollector.decide import decide, orphans, released, without_owners
+from controllers.garbagecollector.memory import Recent
+from controllers.garbagecollector.observe import (
+    Asked,
+    Dependent,
+    Emptying,
+    Orphaning,
+    Seen,
+    Standing,
+    look,
+    places_of_children,
+)
 from controllers.garbagecollector.references import FOREGROUND, ORPHAN
 from controllers.garbagecollector.touches import touched
 from kcm import Controller, Done, NotFound, Plan, Rate, RequeueAfter, claim_error, discovers
@@ -31,7 +40,7 @@ NOT_COLLECTED = ("events", "events.events.k8s.io", "*.metrics.k8s.io", "*.custom
 # A type is being filled: look again soon. An owner that nobody can judge, or that no watch tells of: seldom.
 FILLING_SECONDS = 1.0
 SELDOM_SECONDS = 60.0
-MOST_WARNINGS = 4096
+CATCH_UP_SECONDS = 10.0
 
 
 class GarbageCollectorController(Controller[PartialObject, Seen]):
@@ -46,7 +55,8 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
     def __init__(self, settings: Spec | None = None) -> None:
         super().__init__(settings)
         self._inquiry = Inquiry()
-        self._warned: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._warned = Recent()
+        self._orphaned = Recent()
 
     def observe(self, cache: Cache, key: Key) -> Seen | None:
         object_key: ObjectKey = key  # type: ignore[assignment]  # what `touched` yields
@@ -77,7 +87,10 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
             standings.append((reference, standing))
         if not seen.complete and any(standing is Standing.WAITING for _, standing in standings):
             return RequeueAfter(FILLING_SECONDS)
-        outcome = await ctx.apply(decide(seen, tuple(standings)))
+        # Whoever comes after its owner was orphaned was let go as well.
+        freed = {reference.uid for reference, _ in standings if reference.uid in self._orphaned}
+        plan = without_owners(seen.object, freed) if freed else decide(seen, tuple(standings))
+        outcome = await ctx.apply(plan)
         if error := claim_error(outcome, NotFound):
             raise error
         unclear = unwatched or any(standing is Standing.UNKNOWN for _, standing in standings)
@@ -90,7 +103,15 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
         outcome = await ctx.apply(orphans(seen.object, seen.children))
         if error := claim_error(outcome, NotFound):
             raise error
-        return await self._release(ctx, seen.object, ORPHAN)
+        # One that is on its way to us still names the owner, and would be deleted when that is gone.
+        graph, uid = ctx.cache.graph, seen.object.metadata.uid
+        if not await ctx.caught_up(places_of_children(graph, seen.object), CATCH_UP_SECONDS):
+            ctx.log.warning("orphaning without proof that every dependent is known", after=CATCH_UP_SECONDS)
+        owner = graph.get(uid)
+        if owner is None or graph.dependents(uid):
+            return RequeueAfter(0.0)
+        self._orphaned.add(uid)
+        return await self._release(ctx, owner, ORPHAN)
 
     async def _empty(self, ctx: Context, seen: Emptying) -> Result:
         """Let an owner go when nothing blocks it. What does is woken by itself, and wakes it by its end."""
@@ -108,12 +129,10 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
 
     async def _warn(self, ctx: Context, dependent: PartialObject, reference: OwnerReference) -> None:
         """Tell people, once, that a reference leads where no owner can be."""
-        about = (dependent.metadata.uid, reference.uid)
+        about = f"{dependent.metadata.uid} {reference.uid}"
         if about in self._warned:
             return
-        self._warned[about] = None
-        if len(self._warned) > MOST_WARNINGS:
-            self._warned.popitem(last=False)
+        self._warned.add(about)
         where = f'in namespace "{dependent.metadata.namespace}"' if dependent.metadata.namespace else "here"
         note = (
             f"ownerRef [{reference.api_version}/{reference.kind}, name: {reference.name}, "

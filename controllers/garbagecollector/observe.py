@@ -115,6 +115,12 @@ def children_of(graph: ObjectGraph, owner: PartialObject) -> tuple[PartialObject
     return tuple(each for each in found if each.metadata.uid != uid and can_own(owner, each))
 
 
+def places_of_children(graph: ObjectGraph, owner: PartialObject) -> tuple[ResourceType, ...]:
+    """Return the resources that a dependent of an object can be of, as far as they can be read."""
+    everywhere = not owner.metadata.namespace
+    return tuple(each for each in graph.resources if everywhere or each.namespaced)
+
+
 def standing_of(owner: PartialObject) -> Standing:
     """Return how an owner that is there stands."""
     return Standing.WAITING if waits_for_dependents(owner) else Standing.SOLID

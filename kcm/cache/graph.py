@@ -86,6 +86,11 @@ class ObjectGraph:
             if resource in self._replicas and not self._replicas[resource].synced
         }
 
+    @property
+    def resources(self) -> tuple[ResourceType, ...]:
+        """Return the resources whose objects are in here."""
+        return tuple(resource for resource, replica in self._replicas.items() if replica.synced)
+
     def subscribe(self, handler: GraphHandler) -> None:
         """Add a handler (old, new, initial); it hears of what is there at once."""
         for present in self:

@@ -16,7 +16,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from inspect import isawaitable, iscoroutine
-from typing import Any, Protocol
+from typing import Any
 
 from kcm.base.clock import Clock
 from kcm.base.errors import DeadlineExceeded, KcmError, RetryAfter, TerminalError
@@ -24,7 +24,7 @@ from kcm.cache.replica import Cache
 from kcm.client.errors import ApiError, Conflict, FieldsTaken, TooManyRequests
 from kcm.client.transport import TransportError
 from kcm.objects.resource import Key, ResourceType
-from kcm.runtime.context import Context
+from kcm.runtime.context import Context, Freshness
 from kcm.runtime.controller import Controller
 from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
@@ -38,14 +38,6 @@ from kcm.workqueue import Priority, ShutDown, WorkQueue
 CHEAP_SECONDS = 0.0005
 REST_FACTOR = 10.0
 LONGEST_REST = 0.1
-
-
-class Freshness(Protocol):
-    """Asks for proof that the replicas have caught up."""
-
-    async def barrier(self, resources: frozenset[ResourceType]) -> None:
-        """Return when the replicas hold everything the server had when this was called."""
-        ...
 
 
 class WrongAnswer(KcmError):

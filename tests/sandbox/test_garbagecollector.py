@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kcm.testing import faults
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, Json, World, deployment
 
@@ -17,6 +18,7 @@ COLLECTOR = {"garbagecollector": "controllers.garbagecollector:GarbageCollectorC
 PODS = "/api/v1/namespaces/default/pods"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+SECRETS = "/api/v1/namespaces/default/secrets"
 MAPS = "/api/v1/namespaces/default/configmaps"
 EVERYTHING = {**WORKLOADS, **COLLECTOR}
 WITH_EVENTS = {**COLLECTOR, "eventrecorder": "controllers.eventrecorder:EventRecorder"}
@@ -420,5 +422,31 @@ def test_nothing_is_written_while_nothing_changes() -> None:
         before = w.writes
         await rest(w, 1200.0)
         assert w.writes == before
+
+    collected(scenario)
+
+
+def test_nobody_is_lost_to_an_orphaning_that_was_faster_than_their_watch() -> None:
+    async def scenario(w: World) -> None:
+        owner = await owned_map(w, "owner")
+        await rest(w)
+        w.api.faults.add(faults.Fault(faults.DelayEvents(4.0), "watch", "secrets"))
+        w.api.faults.add(faults.Fault(faults.CutWatch(), "watch", "secrets", times=1))
+        reference = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "name": "owner",
+            "uid": owner["metadata"]["uid"],
+        }
+        late = {"metadata": {"name": "late", "ownerReferences": [reference]}}
+        # The watch that is cut by this one opens again, and tells everything late from then on.
+        await w.call("POST", SECRETS, {"metadata": {"name": "cut"}})
+        await rest(w, 2.0)
+        await w.call("POST", SECRETS, late)
+        await w.call("DELETE", f"{MAPS}/owner", options("Orphan"))
+        await until_names(w, set())
+        await rest(w, 60.0)
+        left = {each["metadata"]["name"]: each["metadata"] for each in await w.items(SECRETS)}
+        assert "ownerReferences" not in left["late"]
 
     collected(scenario)
