@@ -12,12 +12,11 @@ from typing import Any
 
 from kcm.sandbox.api.errors import Json, forbidden, not_found
 from kcm.sandbox.api.grants import Grants
+from kcm.sandbox.api.priorities import SYSTEM, Priorities
 from kcm.sandbox.api.services import ServiceAddresses
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.schema.resources import ResourceInfo, find
 
-# The classes that every cluster has.
-_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 UNDELETABLE = frozenset(("default", "kube-system", "kube-public"))
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOLERATIONS = tuple(
@@ -49,6 +48,7 @@ class Admission:
     def __init__(self, store: Store, grants: Grants) -> None:
         self.grants = grants
         self._addresses = ServiceAddresses(store)
+        self._priorities = Priorities(store)
         self._namespaces: Collection = store.collection("", "namespaces")
         self._accounts: Collection = store.collection("", "serviceaccounts")
 
@@ -69,9 +69,11 @@ class Admission:
             raise forbidden(resource, name, why, causes=(cause,))
 
     def check_delete(self, resource: ResourceInfo, name: str) -> None:
-        """Raise 403 for the namespaces that a cluster cannot be without."""
+        """Raise 403 for the namespaces and priority classes that a cluster cannot be without."""
         if resource.nature == "Namespace" and name in UNDELETABLE:
             raise forbidden(resource, name, "this namespace may not be deleted")
+        if resource.nature == "PriorityClass" and name in SYSTEM:
+            raise forbidden(resource, name, "this is a system priority class and cannot be deleted")
 
     def complete(self, resource: ResourceInfo, obj: Json) -> None:
         """Fill in what plugins add to a new object; 403 when they refuse it."""
@@ -86,11 +88,15 @@ class Admission:
             self._addresses.allot(resource, obj)
         elif resource.nature == "Node":
             _taint_new(obj)
+        elif resource.nature == "PriorityClass":
+            self._priorities.check_class(resource, obj)
 
     def keep(self, resource: ResourceInfo, new: Json, old: Json) -> None:
         """Fill in what an update left out and the cluster had chosen; 422 when it cannot be had."""
         if resource.nature == "Service":
             self._addresses.keep(resource, new, old)
+        elif resource.nature == "PriorityClass":
+            self._priorities.check_class(resource, new)
 
     def _complete_pod(self, resource: ResourceInfo, obj: Json) -> None:
         spec = obj["spec"]
@@ -102,8 +108,7 @@ class Admission:
             raise forbidden(resource, metadata["name"], why)
         spec["serviceAccountName"] = spec["serviceAccount"] = account
         _add_tolerations(spec)
-        _set_priority(resource, metadata["name"], spec)
-        spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+        self._priorities.assign(resource, metadata["name"], spec)
         if spec.get("automountServiceAccountToken", True):
             _mount_token(spec, metadata["uid"])
 
@@ -114,20 +119,6 @@ def _taint_new(node: Json) -> None:
     taints = spec.get("taints") or []
     if not any(one.get("key") == _UNREADY["key"] and one.get("effect") == "NoSchedule" for one in taints):
         node["spec"] = {**spec, "taints": [*taints, dict(_UNREADY)]}
-
-
-def _set_priority(resource: ResourceInfo, name: str, spec: Json) -> None:
-    """Set the number of the pod's class; 403 when that is absent.
-
-    Classes cannot be made here, so a pod may say a number itself, which a real server forbids.
-    """
-    wanted = spec.get("priorityClassName")
-    if not wanted:
-        spec.setdefault("priority", 0)
-    elif wanted in _PRIORITIES:
-        spec["priority"] = _PRIORITIES[wanted]
-    else:
-        raise forbidden(resource, name, f"no PriorityClass with name {wanted} was found")
 
 
 def _add_tolerations(spec: Json) -> None:

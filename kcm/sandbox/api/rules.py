@@ -39,6 +39,7 @@ _GENERATION = frozenset(
         "NetworkPolicy",
         "Pod",
         "PodDisruptionBudget",
+        "PriorityClass",
         "ReplicaSet",
         "ReplicationController",
         "StatefulSet",

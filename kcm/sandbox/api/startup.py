@@ -1,6 +1,6 @@
 """What is there when a cluster starts, and what each new namespace gets.
 
-Namespaces default, kube-system, kube-public and kube-node-lease; Service default/kubernetes; in
+Priority classes; namespaces default, kube-system, kube-public, kube-node-lease; Service default/kubernetes; in
 every namespace the service account `default` and the ConfigMap `kube-root-ca.crt`, made in the
 same step as the namespace, because clients create pods right after it.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from kcm.sandbox.api import roles
 from kcm.sandbox.api.calls import Call
 from kcm.sandbox.api.errors import Json
+from kcm.sandbox.api.priorities import GROUP, SYSTEM
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.writes import Writer
 from kcm.sandbox.schema.resources import ResourceInfo, find
@@ -51,6 +52,11 @@ def _known_ca(writer: Writer) -> str:
 def furnish_cluster(writer: Writer, ca_pem: str = "") -> None:
     """Create what every cluster has, as far as it is not there from an earlier process."""
     roles.furnish(writer, AGENT)
+    for name, value in SYSTEM.items():
+        if f"/{name}" not in writer.collection(resource("priorityclasses", GROUP)).records:
+            create(
+                writer, resource("priorityclasses", GROUP), "", {"metadata": {"name": name}, "value": value}
+            )
     for name in NAMESPACES:
         present = writer.collection(resource("namespaces")).records.get(f"/{name}")
         if present is None:

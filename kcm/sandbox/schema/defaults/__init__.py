@@ -38,6 +38,7 @@ _BY_KIND: Mapping[str, Defaulter] = {
     "Service": core.default_service,
     "Namespace": core.default_namespace,
     "Node": core.default_node,
+    "PriorityClass": core.default_priority_class,
     "Secret": core.default_secret,
     "Endpoints": core.default_endpoints,
     "CustomResourceDefinition": default_definition,

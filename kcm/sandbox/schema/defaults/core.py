@@ -53,6 +53,12 @@ def default_node(node: Json) -> None:
         status.setdefault("allocatable", dict(capacity))
 
 
+def default_priority_class(priority: Json) -> None:
+    """Fill in a PriorityClass: its pods may push others out."""
+    priority["preemptionPolicy"] = priority.get("preemptionPolicy") or "PreemptLowerPriority"
+    priority.setdefault("value", 0)
+
+
 def default_secret(secret: Json) -> None:
     """Fill in a Secret's type, and turn `stringData` into `data` as the server does."""
     secret["type"] = secret.get("type") or "Opaque"

@@ -1,4 +1,4 @@
-"""Fields of autoscaling, policy, coordination and authentication.
+"""Fields of autoscaling, policy, coordination, scheduling and authentication.
 
 Data in the language of `kcm.sandbox.schema.fields`: OpenAPI package, type, fields. Facts of the
 Kubernetes API (names, field numbers, types, list keys), no prose.
@@ -97,6 +97,11 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
         "LeaseSpec": """
             acquireTime? 3 microTime; holderIdentity? 1 string; leaseDurationSeconds? 2 int;
             leaseTransitions? 5 int; preferredHolder? 7 string; renewTime? 4 microTime; strategy? 6 string
+        """,
+    },
+    "io.k8s.api.scheduling.v1": {
+        "PriorityClass": """
+            object; description 4 string; globalDefault 3 bool; preemptionPolicy? 5 string; value! 2 int
         """,
     },
     "io.k8s.api.authentication.v1": {

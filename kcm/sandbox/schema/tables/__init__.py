@@ -29,6 +29,7 @@ _PRINTERS: Mapping[str, Printer] = {
     "PodDisruptionBudget": autoscaling.BUDGETS,
     "Event": events.EVENTS,
     "Lease": cluster.LEASES,
+    "PriorityClass": cluster.PRIORITY_CLASSES,
     "Node": cluster.NODES,
     "Namespace": cluster.NAMESPACES,
     "ServiceAccount": cluster.SERVICE_ACCOUNTS,

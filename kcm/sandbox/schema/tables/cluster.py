@@ -56,6 +56,11 @@ def _namespace(obj: Json, now: datetime) -> list[object]:
     return [name_of(obj), text(part(obj, "status"), "phase"), age_of(obj, now)]
 
 
+def _priority_class(obj: Json, now: datetime) -> list[object]:
+    policy = text(obj, "preemptionPolicy")
+    return [name_of(obj), obj.get("value", 0), bool(obj.get("globalDefault")), age_of(obj, now), policy]
+
+
 def _lease(obj: Json, now: datetime) -> list[object]:
     return [name_of(obj), text(part(obj, "spec"), "holderIdentity"), age_of(obj, now)]
 
@@ -126,6 +131,10 @@ NODES = Printer(
     _node,
 )
 NAMESPACES = Printer((NAME, column("Status"), AGE), _namespace)
+PRIORITY_CLASSES = Printer(
+    (NAME, column("Value", "integer"), column("Global-Default", "boolean"), AGE, column("PreemptionPolicy")),
+    _priority_class,
+)
 LEASES = Printer((NAME, column("Holder"), AGE), _lease)
 SERVICE_ACCOUNTS = Printer((NAME, AGE), _service_account)
 CONFIG_MAPS = Printer((NAME, column("Data"), AGE), _config_map)

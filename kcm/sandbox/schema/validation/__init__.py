@@ -40,6 +40,7 @@ _WHOLE: Mapping[str, Whole] = {
     "ConfigMap": core.check_config_map,
     "Secret": core.check_secret,
     "Lease": core.check_lease,
+    "PriorityClass": core.check_priority_class,
     "Event": events.check_event,
     "Binding": core.check_binding,
     "Scale": core.check_scale,
@@ -60,6 +61,7 @@ _UPDATE: Mapping[str, Change] = {
     "ConfigMap": core.check_config_map_update,
     "Secret": core.check_secret_update,
     "Event": events.check_event_update,
+    "PriorityClass": core.check_priority_class_update,
     "RoleBinding": access.check_binding_update,
     "ClusterRoleBinding": access.check_binding_update,
 }

@@ -6,7 +6,14 @@ import base64
 import binascii
 
 from kcm.sandbox.schema.validation import names
-from kcm.sandbox.schema.validation.failures import duplicate, forbidden, invalid, required, too_long
+from kcm.sandbox.schema.validation.failures import (
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 from kcm.sandbox.schema.validation.metadata import check_labels, check_selector
 from kcm.sandbox.schema.validation.parts import (
     AT_LEAST_ZERO,
@@ -24,6 +31,9 @@ from kcm.sandbox.schema.validation.parts import (
 )
 from kcm.sandbox.schema.validation.workloads import check_share
 
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+MOST_PRIORITY = 1_000_000_000
+_PREEMPTION = ("Never", "PreemptLowerPriority")
 _DATA_BYTES = 1024 * 1024
 _SERVICE_TYPES = frozenset(("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"))
 _PROTOCOLS = frozenset(("TCP", "UDP", "SCTP"))
@@ -77,6 +87,26 @@ def check_service_update(new: Json, old: Json) -> Errors:
     if text(before, "clusterIP") and text(now, "clusterIP") != text(before, "clusterIP"):
         chosen = values(now, "clusterIPs") or [text(now, "clusterIP")]
         yield invalid("spec.clusterIPs[0]", chosen, "may not change once set")
+
+
+def check_priority_class(priority: Json) -> Errors:
+    """A number that leaves room for the system's own classes, and a known policy."""
+    name, value = text(part(priority, "metadata"), "name"), number(priority, "value") or 0
+    if name.startswith("system-") and SYSTEM_PRIORITIES.get(name) != value:
+        problem = "priority class names with 'system-' prefix are reserved for system use only"
+        yield forbidden("metadata.name", problem)
+    if value > MOST_PRIORITY and name not in SYSTEM_PRIORITIES:
+        yield forbidden("value", f"maximum allowed value of a user defined priority is {MOST_PRIORITY}")
+    if (policy := text(priority, "preemptionPolicy")) not in _PREEMPTION:
+        yield not_supported("preemptionPolicy", policy, _PREEMPTION)
+
+
+def check_priority_class_update(new: Json, old: Json) -> Errors:
+    """Neither number nor policy of a class changes."""
+    if new.get("value") != old.get("value"):
+        yield forbidden("value", "may not be changed in an update.")
+    if new.get("preemptionPolicy") != old.get("preemptionPolicy"):
+        yield invalid("preemptionPolicy", new.get("preemptionPolicy"), IMMUTABLE)
 
 
 def check_config_map(config_map: Json) -> Errors:
