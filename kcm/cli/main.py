@@ -1,4 +1,4 @@
-"""`kcm run`, `kcm sandbox`, `kcm check-config`, `kcm crd`, `kcm version`.
+"""`kcm run`, `kcm sandbox`, `kcm check-config`, `kcm crd`, `kcm rbac`, `kcm new`, `kcm version`.
 
 Reads the command line and hands over; each command's code is loaded only when it is asked
 for, because hosts import this module too. Guarantees the exit codes: 0 asked to stop, 1
@@ -8,12 +8,14 @@ failed, 2 bad configuration, with one line on stderr that says what, where and w
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from kcm import __version__
 from kcm.base.errors import ConfigurationError
+from kcm.cli.init import serve_as_init
 
 BAD_CONFIGURATION = 2
 
@@ -29,6 +31,8 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args(arguments)
+    if os.getpid() == 1:
+        serve_as_init()
     try:
         code: int = options.command(options)
     except ConfigurationError as error:
@@ -130,6 +134,26 @@ def _parser() -> argparse.ArgumentParser:
         "types", nargs="+", metavar="TYPE", help="module:Class, file.py:Class, or a whole module"
     )
 
+    rbac = commands.add_parser("rbac", help="print the roles that a controller needs", allow_abbrev=False)
+    rbac.set_defaults(command=_rbac)
+    rbac.add_argument("controllers", nargs="+", metavar="CONTROLLER", help="module:Class or file.py")
+    rbac.add_argument("--name", metavar="N", help="name of the roles (default: the controller's)")
+    rbac.add_argument("--account", default="kcm", metavar="N", help="service account (default: %(default)s)")
+    rbac.add_argument(
+        "--namespace",
+        default="kcm-system",
+        metavar="N",
+        help="the account's namespace (default: %(default)s)",
+    )
+
+    new = commands.add_parser("new", help="write a project with a controller of your own", allow_abbrev=False)
+    new.set_defaults(command=_new)
+    new.add_argument("name", metavar="NAME", help="such as my-operator")
+    new.add_argument("--directory", metavar="D", help="where to write it (default: ./NAME)")
+    new.add_argument(
+        "--group", default="example.dev", metavar="G", help="API group of its type (default: %(default)s)"
+    )
+
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(command=_version)
     return parser
@@ -160,6 +184,18 @@ def _crd(options: argparse.Namespace) -> int:
     from kcm.cli.crd import crd
 
     return crd(options)
+
+
+def _rbac(options: argparse.Namespace) -> int:
+    from kcm.cli.rbac import rbac
+
+    return rbac(options)
+
+
+def _new(options: argparse.Namespace) -> int:
+    from kcm.cli.new import new
+
+    return new(options)
 
 
 def _version(options: argparse.Namespace) -> int:
