@@ -427,26 +427,24 @@ def test_nothing_is_written_while_nothing_changes() -> None:
 
 
 def test_nobody_is_lost_to_an_orphaning_that_was_faster_than_their_watch() -> None:
-    async def scenario(w: World) -> None:
-        owner = await owned_map(w, "owner")
-        await rest(w)
-        w.api.faults.add(faults.Fault(faults.DelayEvents(4.0), "watch", "secrets"))
-        w.api.faults.add(faults.Fault(faults.CutWatch(), "watch", "secrets", times=1))
-        reference = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "name": "owner",
-            "uid": owner["metadata"]["uid"],
-        }
-        late = {"metadata": {"name": "late", "ownerReferences": [reference]}}
-        # The watch that is cut by this one opens again, and tells everything late from then on.
-        await w.call("POST", SECRETS, {"metadata": {"name": "cut"}})
-        await rest(w, 2.0)
-        await w.call("POST", SECRETS, late)
-        await w.call("DELETE", f"{MAPS}/owner", options("Orphan"))
-        await until_names(w, set())
-        await rest(w, 60.0)
-        left = {each["metadata"]["name"]: each["metadata"] for each in await w.items(SECRETS)}
-        assert "ownerReferences" not in left["late"]
+    async def main() -> None:
+        async with world() as w:
+            w.api.faults.add(faults.Fault(faults.DelayEvents(4.0), "watch", "secrets"))
+            w.start(COLLECTOR)
+            owner = await owned_map(w, "owner")
+            await rest(w, 30.0)
+            reference = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "name": "owner",
+                "uid": owner["metadata"]["uid"],
+            }
+            late = {"metadata": {"name": "late", "ownerReferences": [reference]}}
+            await w.call("POST", SECRETS, late)
+            await w.call("DELETE", f"{MAPS}/owner", options("Orphan"))
+            await until_names(w, set())
+            await rest(w, 60.0)
+            (left,) = await w.items(SECRETS)
+            assert "ownerReferences" not in left["metadata"]
 
-    collected(scenario)
+    run(main())
