@@ -31,8 +31,9 @@ from kcm import (
     RequeueAfter,
     TransportError,
     emitted,
+    writes,
 )
-from kcm.objects import Resource
+from kcm.objects import CoreEvent, Event, Resource
 
 if TYPE_CHECKING:
     from kcm import Cache, Context, Result
@@ -59,6 +60,7 @@ class EventRecorder(Controller[Resource[Any], Key]):
     name = "eventrecorder"
     aliases: ClassVar[tuple[str, ...]] = ("event-recorder",)
     hears = emitted()
+    writes = (writes(Event, "create", "patch"), writes(CoreEvent, "create", "patch"))
     settings_type = Settings
     workers = 16
     # For the whole daemon; each object has a budget of its own.
@@ -143,8 +145,7 @@ class EventRecorder(Controller[Resource[Any], Key]):
         story.name = story.name or self._new_name(ctx, tell)
         outcome = await ctx.apply(Plan.create(self._wording.whole(tell), because="an event"))
         for failure in outcome.failed:
-            # The name is ours: a create whose answer was lost has arrived.
-            return None if isinstance(failure.error, AlreadyExists) else failure.error
+            return None if _is_there(failure.error) else failure.error
         return None
 
     async def _update(self, ctx: Context, tell: Tell) -> Exception | None:
@@ -176,6 +177,16 @@ class EventRecorder(Controller[Resource[Any], Key]):
     def _count_failure(self, reason: str) -> None:
         if self._instruments is not None:
             self._instruments.failed(reason)
+
+
+def _is_there(error: Exception) -> bool:
+    """Say whether the name is taken: it is ours alone, so a create whose answer was lost has arrived.
+
+    Whose it is was looked up, too, which an account that may only write events may not.
+    """
+    if isinstance(error, TransportError) and isinstance(error.__cause__, ApiError):
+        return True
+    return isinstance(error, AlreadyExists)
 
 
 def _rejects(error: Exception) -> bool:

@@ -129,6 +129,8 @@ def test_the_events_of_an_object_are_written_in_their_order() -> None:
     async def act(world: World) -> None:
         daemon = world.start(HERALD)
         world.api.faults.add(Fault(DropAfter(), "create", "events", agent="eventrecorder", times=3))
+        # Its role does not let it read events.
+        world.api.faults.add(Fault(Refuse(403), "get", "events", agent="eventrecorder"))
         await proclaim(world, "web", 8)
         await world.until(lambda: tells(world, 8))
         found = sorted(await told(world), key=lambda each: int(each["metadata"]["resourceVersion"]))
