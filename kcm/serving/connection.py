@@ -37,7 +37,7 @@ IDLE_SECONDS = 75.0
 REQUEST_SECONDS = 30.0
 WRITE_SECONDS = 60.0
 
-_REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r\n")
+_REQUEST_LINE = re.compile(rb"(?P<method>[A-Z]{1,32}) (?P<path>/[^\s?]*)\S* HTTP/1\.[01]\r\n")
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -109,9 +109,12 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             refusal = cause if isinstance(cause, _Refused) else _Refused(400, "the request is not HTTP/1.1")
-            if isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data):
-                refusal = _Refused(405, "the request's method is not known")
-            self._refuse(refusal)
+            line = _REQUEST_LINE.match(data)
+            if line and isinstance(error, httptools.HttpParserInvalidMethodError):
+                # The parser knows a list of methods; what another one means is the handler's to say.
+                self._hand_on(line["method"].decode(), line["path"].decode("latin-1"))
+            else:
+                self._refuse(refusal)
         if len(self._requests) > _MOST_WAITING:
             self._transport.pause_reading()
 
@@ -284,6 +287,12 @@ class Connection(asyncio.Protocol):
         if self._arrived is not None or self._streaming:
             self._transport.close()
             self._wake()
+
+    def _hand_on(self, method: str, path: str) -> None:
+        """Let the handler answer a request of which nothing but its first line was read."""
+        self._requests.append((Request(method, unquote(path), peer=self._peer), False))
+        self._transport.pause_reading()
+        self._wake()
 
     def _refuse(self, refused: _Refused) -> None:
         self._requests.append(refused)

@@ -284,6 +284,14 @@ def test_a_nodes_allocatable_is_its_capacity(target, unique):
     assert answer.json["status"]["allocatable"] == {"cpu": "1"}
 
 
+def test_a_new_node_is_tainted_not_ready(target, unique):
+    """reference: apiserver 5, Node: taint not-ready by admission"""
+    answer = target.post(everywhere("nodes"), {"metadata": {"name": unique}}).ok(201)
+    target.delete(f"{everywhere('nodes')}/{unique}").ok(200)
+    taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    assert taint in answer.json["spec"]["taints"]
+
+
 SERVICES = {
     "type": ("spec.type", "ClusterIP"),
     "affinity": ("spec.sessionAffinity", "None"),
@@ -298,6 +306,13 @@ def test_a_service_is_filled_in(made, case):
     """reference: apiserver 5: Service, port protocol TCP"""
     path, value = SERVICES[case]
     assert at(made("services", service())[1].json, path) == value
+
+
+def test_a_service_gets_an_address(made):
+    """reference: apiserver 5: Service clusterIP"""
+    spec = made("services", service())[1].json["spec"]
+    assert spec["clusterIP"].count(".") == 3 or ":" in spec["clusterIP"]
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
 
 
 CONTROLLED = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
@@ -454,3 +469,11 @@ def test_a_secrets_type_is_immutable(target, made):
     """reference: apiserver 5, Immutable: Secret type"""
     path, _ = made("secrets")
     assert target.patch(path, {"type": "other"}).ok(422).causes == [("FieldValueInvalid", "type")]
+
+
+def test_a_services_address_is_immutable(target, made):
+    """reference: apiserver 5, Immutable: Service clusterIP"""
+    path, _ = made("services", service())
+    other = "10.0.250.250"
+    answer = target.patch(path, {"spec": {"clusterIP": other, "clusterIPs": [other]}}).ok(422)
+    assert "spec.clusterIPs[0]" in {field for _, field in answer.causes}

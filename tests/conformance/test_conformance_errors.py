@@ -269,7 +269,9 @@ METHODS = {
     "put-collection": ("PUT", "configmaps", ""),
     "patch-collection": ("PATCH", "configmaps", ""),
     "post-item": ("POST", "configmaps", "x"),
+    "list-bindings": ("GET", "bindings", ""),
     "options": ("OPTIONS", "configmaps", ""),
+    "unheard-of": ("BREW", "configmaps", ""),
 }
 
 

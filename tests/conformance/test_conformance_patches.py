@@ -433,8 +433,9 @@ def test_secrets_of_an_account_are_merged_by_name(target, made):
     ("element", "words"),
     [
         ({"image": "x"}, "does not contain declared merge key: name"),
+        ({"name": "a", "$patch": "spin"}, "unknown patch type: spin"),
     ],
-    ids=["no-key"],
+    ids=["no-key", "unknown-directive"],
 )
 def test_a_strategic_patch_that_makes_no_sense_is_refused(target, two_path, element, words):
     """reference: apiserver 7, Strategic: directives and keys"""

@@ -137,6 +137,13 @@ def test_a_gated_pod_is_not_bound(target, made, name):
     assert answer.message.endswith(f"pod {name} has non-empty .spec.schedulingGates")
 
 
+def test_a_binding_by_the_old_path(target, paths, pending):
+    """reference: apiserver 2, binding: POST …/bindings"""
+    path, body = pending
+    target.post(paths.of("bindings"), body).ok(201)
+    assert target.get(path).json["spec"]["nodeName"] == body["target"]["name"]
+
+
 def test_a_binding_of_nothing_is_not_found(target, paths):
     """reference: apiserver 2, binding"""
     body = {"metadata": {"name": "none"}, "target": {"kind": "Node", "name": nowhere()}}

@@ -59,7 +59,6 @@ def test_two_requests_share_a_connection_and_keep_their_order() -> None:
     ("sent", "status"),
     [
         pytest.param(b"nonsense\r\n\r\n", 400, id="not HTTP"),
-        pytest.param(b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 405, id="unknown method"),
         pytest.param(
             b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n", 413, id="declared too large"
         ),
@@ -195,3 +194,16 @@ def test_a_connection_that_sends_half_a_request_is_ended(monkeypatch: pytest.Mon
             await answer(reader)
 
     serve(_echo, talk)
+
+
+def test_a_method_unheard_of_is_the_handlers_to_answer() -> None:
+    async def judge(request: Request) -> Response:
+        return Response(405, f"{request.method} {request.path}".encode())
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"BREW /pot%20one?x=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        status, _, body = await answer(reader)
+        assert (status, body) == (405, b"BREW /pot one")
+        assert await reader.read() == b""
+
+    serve(judge, talk)
