@@ -12,6 +12,7 @@ from datetime import datetime
 
 from kcm.base.timestamps import format_time
 from kcm.objects import Spec
+from kcm.sandbox.cluster.behaviour import Behaviour, ready_after
 from kcm.sandbox.cluster.containers import Alive, BackingOff, ContainerLife, Exit, Exited, Now, PullFailing
 from kcm.sandbox.cluster.life import Arrived, InitRun, Life, Running
 from kcm.sandbox.cluster.report import Placed
@@ -41,6 +42,7 @@ class _State(Spec, frozen=True):
 
 class _Container(Spec, frozen=True):
     name: str
+    ready: bool = False
     restart_count: int = 0
     state: _State = _State()
     last_state: _State = _State()
@@ -61,13 +63,17 @@ class KeptPod(Spec, frozen=True):
     status: _Status = _Status()
 
 
-def life_of(kept: KeptPod, pod: PodView, now: Now) -> Life:
-    """Return the life that a status tells of."""
+def life_of(kept: KeptPod, pod: PodView, behaviour: Behaviour, now: Now) -> Life:
+    """Return the life that a status tells of.
+
+    A container that was ready stays so, also when the time of day was set back since it started.
+    """
     if kept.status.phase != "Running":
         return Arrived()
     by_name = {each.name: each for each in kept.status.container_statuses}
     containers = tuple(
-        _container(by_name.get(each.name), pod.spec.restart_policy, now) for each in pod.spec.containers
+        _container(by_name.get(each.name), pod.spec.restart_policy, ready_after(each, behaviour) or 0.0, now)
+        for each in pod.spec.containers
     )
     return Running(containers, tuple(_init(each, now) for each in kept.status.init_container_statuses))
 
@@ -89,14 +95,15 @@ def placed_of(kept: KeptPod, placed: Placed) -> Placed:
     )
 
 
-def _container(status: _Container | None, policy: str, now: Now) -> ContainerLife:
+def _container(status: _Container | None, policy: str, ripe: float, now: Now) -> ContainerLife:
     if status is None:
         return Alive(now.seconds, now.wall)
     state, restarts = status.state, status.restart_count
     last = _exit(status.last_state.terminated, now) if status.last_state.terminated else None
     if state.running:
         started = state.running.started_at or now.wall
-        since = now.seconds - (now.wall - started).total_seconds()
+        age = max(ripe if status.ready else 0.0, (now.wall - started).total_seconds())
+        since = now.seconds - age
         return Alive(since, started, restarts, 1 if restarts else 0, last)
     if state.waiting and last:
         return BackingOff(last, now.seconds, restarts, 2)

@@ -236,7 +236,9 @@ class Kubelet:
             track.kept = False
             return True
         track.placed = placed_of(kept, track.placed)
-        track.life = life_of(kept, track.pod, Now(self._clock.monotonic(), self._clock.wall()))
+        track.life = life_of(
+            kept, track.pod, track.behaviour, Now(self._clock.monotonic(), self._clock.wall())
+        )
         track.kept = False
         return True
 
