@@ -216,7 +216,7 @@ def _plain(default: Any) -> Any:
     """Return a default as JSON would have it; raw JSON is nobody's default."""
     if default is msgspec.NODEFAULT or isinstance(default, msgspec.Raw):
         return None
-    return msgspec.to_builtins(default)
+    return msgspec.json.decode(msgspec.json.encode(default))
 
 
 def _has_defaults(schema: Schema) -> bool:

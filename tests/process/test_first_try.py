@@ -1,0 +1,92 @@
+"""`kcm run my_controller.py`: from a file to a controller at work, with nothing installed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "04_backup_policy"
+PATIENCE = 40.0
+
+
+def environment():
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("KUBE", "KCM", "PYTHON"))
+    }
+
+
+def kcm(*arguments, folder):
+    return subprocess.Popen(
+        [sys.executable, "-m", "kcm", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        cwd=folder,
+    )
+
+
+@pytest.fixture
+def started(tmp_path):
+    processes = []
+
+    def start(*arguments):
+        processes.append(kcm(*arguments, folder=tmp_path))
+        return processes[-1]
+
+    yield start
+    for process in reversed(processes):
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+def call(url, path, body=None):
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, content, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_a_file_is_all_it_takes(started, tmp_path):
+    sandbox = started(
+        "sandbox", "--no-manager", "--nodes", "0", "--kubeconfig-out", str(tmp_path / "kubeconfig")
+    )
+    banner = sandbox.stdout.readline().decode()
+    url = re.search(r"http://[\d.:]+", banner)[0]
+    file = str(EXAMPLE / "backup_policy.py")
+    started("run", file, "--kubeconfig", str(tmp_path / "kubeconfig"), "--port", "0")
+    crd = yaml.safe_load((EXAMPLE / "crd.yaml").read_text())
+    call(url, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    policy = yaml.safe_load((EXAMPLE / "policy.yaml").read_text())
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            call(url, "/apis/demo.dev/v1/namespaces/default/backuppolicies", policy)
+            break
+        except urllib.error.HTTPError as error:
+            error.close()
+            assert time.monotonic() < end, "the type is not served"
+            time.sleep(0.05)
+    data = {}
+    while data.get("nightly") != {"schedule": "0 3 * * *", "keep": "7"}:
+        assert time.monotonic() < end, f"not rendered: {data}"
+        found = call(url, "/api/v1/namespaces/default/configmaps")["items"]
+        data = {each["metadata"]["name"]: each.get("data") for each in found}
+        time.sleep(0.05)
+    leases = call(url, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases")["items"]
+    assert "kcm-backup-policy" in [each["metadata"]["name"] for each in leases]
+
+
+def test_a_file_without_a_controller_is_refused_with_exit_code_2(tmp_path):
+    (tmp_path / "nothing_here.py").write_text("x = 1\n")
+    process = kcm("run", "nothing_here.py", folder=tmp_path)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert said.decode() == "kcm: nothing_here.py: has no class derived from kcm.Controller\n"
