@@ -162,7 +162,7 @@ class Scene:
         self._version = 10
         self.graph.subscribe(lambda old, new, initial: self.keys.extend(touched(self.graph, old, new)))
         for each in things:
-            self.set(each)
+            self.put(each)
         self.keys.clear()
 
     def _feed(self, kind: str, present: PartialObject) -> None:
@@ -174,7 +174,7 @@ class Scene:
         changes = Changes(0, str(self._version), kind, (Raw(body),))
         self._replicas[present.resource_type()].feed(changes)
 
-    def set(self, present: PartialObject) -> None:
+    def put(self, present: PartialObject) -> None:
         self._feed("s", present)
 
     def delete(self, present: PartialObject) -> None:
@@ -191,8 +191,8 @@ class Scene:
 
 def test_a_change_that_means_nothing_for_owners_touches_nobody() -> None:
     scene = Scene(thing("a"), thing("x", "a"))
-    scene.set(thing("x", "a", labels={"new": "label"}))
-    scene.set(thing("x", "a", finalizers=("o/x",)))
+    scene.put(thing("x", "a", labels={"new": "label"}))
+    scene.put(thing("x", "a", finalizers=("o/x",)))
     assert scene.touched() == set()
 
 
@@ -205,21 +205,21 @@ def test_an_end_touches_the_dependents_and_the_owners_who_wait() -> None:
 
 def test_a_foreground_deletion_touches_the_dependents() -> None:
     scene = Scene(thing("a"), thing("x", "a"), thing("y", "x"))
-    scene.set(thing("a", finalizers=("foregroundDeletion",), deleting=True))
+    scene.put(thing("a", finalizers=("foregroundDeletion",), deleting=True))
     assert scene.touched() == {"a", "x"}
 
 
 def test_who_forgets_an_owner_touches_it_if_it_waits() -> None:
     waiting = thing("a", finalizers=("foregroundDeletion",), deleting=True)
     scene = Scene(waiting, thing("x", "a"))
-    scene.set(thing("x"))
+    scene.put(thing("x"))
     assert scene.touched() == {"a"}
 
 
 def test_an_object_with_owners_is_looked_at_when_it_comes_and_one_without_is_not() -> None:
     scene = Scene()
-    scene.set(thing("a"))
-    scene.set(thing("x", "a"))
+    scene.put(thing("a"))
+    scene.put(thing("x", "a"))
     assert scene.touched() == {"x"}
     assert scene.look(thing("x", "a")) is None
 
@@ -278,14 +278,8 @@ def test_a_graph_is_complete_when_each_type_is_filled_or_excused() -> None:
 
 
 def test_keys_of_namesakes_of_different_types_differ() -> None:
-    one, other = ObjectKey(MAPS, "d", "n", "u"), ObjectKey(ROLES, "d", "n", "u")
-    assert one != other
-    assert one == ObjectKey(MAPS, "d", "n", "u")
-    assert (one.resource, one.namespace, one.name, one.uid, str(one)) == (
-        MAPS,
-        "d",
-        "n",
-        "u",
-        "configmaps d/n",
-    )
-    assert len({one, other, ObjectKey(MAPS, "d", "n", "v")}) == 3
+    keys = [ObjectKey(resource, "d", "n", uid) for resource in (MAPS, ROLES, MAPS) for uid in ("u", "v")]
+    assert len(set(keys)) == 4
+    first = keys[0]
+    assert (first.resource, first.namespace, first.name, first.uid) == (MAPS, "d", "n", "u")
+    assert str(first) == "configmaps d/n"
