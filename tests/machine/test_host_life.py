@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from kcm.base.backoff import Backoff
@@ -78,3 +79,24 @@ def test_refusing_the_configuration_is_final() -> None:
     assert step(state, life.Gone("exit code 0"))[0] == state
     assert life.due(state, SETTINGS) is None
     assert step(state, life.StopAsked(1.0)) == (life.Ended(), ())
+
+
+def test_a_host_that_ends_too_often_in_a_row_is_left_alone_and_says_how_it_ended() -> None:
+    settings = msgspec.structs.replace(SETTINGS, most_restarts=2)
+    state: life.State = life.Starting(T, 0)
+    for _ in range(2):
+        state, _ = life.step(state, life.Gone("exit code 7"), T, settings)
+        assert isinstance(state, life.Waiting)
+        state = life.Starting(T, state.failures)
+    state, outputs = life.step(state, life.Gone("exit code 7"), T, settings)
+    assert state == life.GivenUp("ended 3 times in a row, at last: exit code 7")
+    assert outputs == ()
+    assert life.due(state, settings) is None
+    assert life.step(state, life.StopAsked(1.0), T, settings) == (life.Ended(), ())
+
+
+def test_two_minutes_of_health_forgive_what_was_before() -> None:
+    settings = msgspec.structs.replace(SETTINGS, most_restarts=2)
+    state, _ = life.step(life.Leading(T, T, 2), life.Heard(), T + 120.0, settings)
+    state, _ = life.step(state, life.Gone("exit code 7"), T + 121.0, settings)
+    assert state == life.Waiting(T + 121.0, 1)
