@@ -21,6 +21,7 @@ from benchmarks import (
     cold_start,
     deployments,
     failover,
+    peers,
     queue,
     react,
     sandbox,
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "client_post": client_post.run,
     "cache": cache.run,
     "queue": queue.run,
+    "peers": peers.run,
     "sandbox": sandbox.run,
 }
 
@@ -48,13 +50,16 @@ def main() -> int:
     parser.add_argument("--kubeconfig", default="", metavar="F", help="cluster to measure on")
     parser.add_argument("--size", type=float, default=1.0, metavar="X", help="factor on every amount")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="repetitions of the large ones")
+    parser.add_argument(
+        "--peers-python", default="", metavar="PATH", help="a Python with kopf and kubernetes"
+    )
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     if options.size <= 0 or options.repeat < 1:
         parser.error("--size and --repeat must be positive")
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    chosen = Options(options.kubeconfig, options.size, options.repeat)
+    chosen = Options(options.kubeconfig, options.size, options.repeat, options.peers_python)
     for name in options.names or BENCHMARKS:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             report = runner.run(BENCHMARKS[name](chosen))

@@ -39,7 +39,7 @@ async def run(options: Options) -> Report:
     report.facts = {"autoscalers": count, "pods": count * SIZE, "seconds": periods * PERIOD}
     async with (
         cluster() as server,
-        manager(server, OFTEN, controllers="replicaset,deployment,hpa") as kcm,
+        manager(server, OFTEN, controllers="replicaset,deployment,hpa,eventrecorder") as kcm,
         instant_kubelets(server),
     ):
         await kcm.leading()

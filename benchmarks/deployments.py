@@ -34,7 +34,7 @@ QUIET, QUIET_SIZE, QUIET_SECONDS = 1000, 10, 60.0
 OFTEN = "apiVersion: kcm.dev/v1alpha1\nkind: ManagerConfiguration\nhosts: {heartbeatPeriod: 200ms}\n"
 REPORTING = 1.3
 GO_BURST_SECONDS, GO_BURST_CPU = 5.7, 1.9
-CONTROLLERS = "replicaset,deployment"
+CONTROLLERS = "replicaset,deployment,eventrecorder"
 
 
 class Statuses:

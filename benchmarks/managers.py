@@ -105,7 +105,7 @@ class ManagerProcess:
 
 @asynccontextmanager
 async def manager(
-    cluster: Cluster, configuration: str = "", *, controllers: str = "replicaset"
+    cluster: Cluster, configuration: str = "", *, controllers: str = "replicaset,eventrecorder"
 ) -> AsyncIterator[ManagerProcess]:
     """Start `kcm run` without a rate limit; `configuration` is YAML for --config."""
     with tempfile.TemporaryDirectory(prefix="kcm-bench-") as directory:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`size` multiplies every amount; `repeat` is how often the large ones are repeated."""
+    """`size` multiplies every amount; `repeat` is how often the large ones are repeated.
+
+    `peers_python`: a Python with kopf and the official client, "" for none.
+    """
 
     kubeconfig: str = ""
     size: float = 1.0
     repeat: int = 3
+    peers_python: str = ""
 
     def scaled(self, amount: int, least: int = 1) -> int:
         """Return an amount at the chosen size."""

@@ -18,6 +18,7 @@ KEYS = {
     "client_post": {"transport_cpu_ms", "apiclient_cpu_ms", "aiohttp_cpu_ms"},
     "cache": {"store_cpu_us", "replica_bytes"},
     "sandbox": {"creates_per_s", "event_p99_ms", "list_s", "pss_mib", "start_s"},
+    "peers": {"kcm_cold_s", "kcm_change_cpu_s", "kcm_pss_mib", "kcm_pods_mib"},
     "queue": {"add_us", "get_done_us"},
 }
 

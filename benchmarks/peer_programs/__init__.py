@@ -1,0 +1,1 @@
+"""The same controller three times: for kcm, for kopf and on the official client's informer."""
