@@ -291,6 +291,7 @@ class Reflector:
             case Trouble("unauthorized", _, text):
                 return f"{self.spec}: the credentials are not accepted: {text}"
             case Trouble("missing", _, text):
-                return f"{self.spec}: the server does not know this resource (yet): {text}"
+                known = f"{self.spec}: the server does not know this resource (yet)"
+                return f"{known}; if it is a custom one, install its definition: {text}"
             case Trouble(cause, verb, text):
                 return f"{self.spec}: cannot {verb} ({cause}): {text}"
