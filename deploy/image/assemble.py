@@ -20,7 +20,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# What only developers of Python, of kcm, or people at a screen use; of the environment, a second client (aio).
+# What only developers, or people at a screen, use; of the environment, a second client (aio).
 LEFT_OUT = frozenset(
     (
         *("__pycache__", "test", "tests", "idlelib", "turtledemo", "tkinter", "lib2to3", "ensurepip"),
