@@ -66,19 +66,26 @@ def importable(target: str) -> tuple[str, str]:
     return path.stem, name
 
 
-def with_first_try(configuration: Configuration, first: FirstTry, *, own_lease: bool) -> Configuration:
-    """Return the configuration with that controller in it; with `own_lease`, competing for its own Lease."""
+def with_first_try(
+    configuration: Configuration, first: FirstTry, *, own_lease: bool, recorded: bool
+) -> Configuration:
+    """Return the configuration with that controller in it.
+
+    `own_lease`: it competes for a Lease of its own, since others that run other controllers must not
+    keep it waiting. `recorded`: who writes down its events runs in its process, and falls with it: a file
+    that does not work is the end of `kcm run`.
+    """
     replace = msgspec.structs.replace
-    section = configuration.controllers.get(first.name) or ControllerConfig()
-    sections = {
-        **configuration.controllers,
-        first.name: replace(section, implementation=first.implementation),
-    }
+    known = dict(configuration.controllers)
+    mine = known.get(first.name) or ControllerConfig()
+    known[first.name] = replace(mine, implementation=first.implementation)
+    if recorded:
+        recorder = known.get(RECORDER) or ControllerConfig()
+        known[RECORDER] = replace(recorder, process=recorder.process or mine.process or first.name)
     election = configuration.leader_election
     if own_lease:
-        # Others that run other controllers must not be kept waiting, nor keep this one waiting.
         election = replace(election, resource_name=f"kcm-{first.name}")
-    return replace(configuration, controllers=sections, leader_election=election)
+    return replace(configuration, controllers=known, leader_election=election)
 
 
 def _look_in(folder: Path) -> None:

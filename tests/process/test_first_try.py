@@ -90,3 +90,21 @@ def test_a_file_without_a_controller_is_refused_with_exit_code_2(tmp_path):
     said, _ = process.communicate(timeout=20)
     assert process.returncode == 2
     assert said.decode() == "kcm: nothing_here.py: has no class derived from kcm.Controller\n"
+
+
+def test_a_file_that_cannot_work_ends_it_with_a_line_that_says_why(started, tmp_path):
+    out = ("--kubeconfig-out", str(tmp_path / "kubeconfig"))
+    sandbox = started("sandbox", "--no-manager", "--nodes", "0", *out)
+    sandbox.stdout.readline()
+    (tmp_path / "half_done.py").write_text(
+        "from kcm import Controller, primary\n"
+        "from kcm.objects import Pod\n"
+        "class Half(Controller[Pod, Pod]):\n"
+        "    watches = primary(Pod)\n"
+        "    def observe(self, cache, key): ...\n"
+        "    async def reconcile(self, ctx, seen): ...\n"
+    )
+    process = kcm("run", "half_done.py", "--kubeconfig", "kubeconfig", "--port", "0", folder=tmp_path)
+    said, _ = process.communicate(timeout=40)
+    assert process.returncode == 2
+    assert "half_done:Half: watches is a single watch: put it into a tuple" in said.decode()

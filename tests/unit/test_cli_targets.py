@@ -84,7 +84,9 @@ def test_what_is_not_there_is_refused(target: str) -> None:
 
 def test_a_first_try_competes_for_a_lease_of_its_own() -> None:
     first = FirstTry("mine", "m:C")
-    alone = with_first_try(Configuration(), first, own_lease=True)
+    alone = with_first_try(Configuration(), first, own_lease=True, recorded=False)
     assert alone.leader_election.resource_name == "kcm-mine"
     assert alone.controller("mine").implementation == "m:C"
-    assert with_first_try(Configuration(), first, own_lease=False).leader_election.resource_name == "kcm"
+    with_others = with_first_try(Configuration(), first, own_lease=False, recorded=True)
+    assert with_others.leader_election.resource_name == "kcm"
+    assert with_others.controller("eventrecorder").process == "mine"
