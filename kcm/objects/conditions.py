@@ -55,7 +55,10 @@ def with_condition(
     wanted = ObservedCondition(
         type=type_,
         status=status,
-        last_transition_time=before.last_transition_time if before is not None and same else now,
+        # To the second, as the API's own times.
+        last_transition_time=before.last_transition_time
+        if before is not None and same
+        else now.replace(microsecond=0),
         reason=reason,
         message=message,
         observed_generation=generation,
