@@ -23,6 +23,7 @@ from kcm.config.schema import (
 from kcm.objects.quantities import parse_quantity
 
 JITTER = 1.2
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 LEAST_MEMORY = 64 * 1024 * 1024
 LEAST_FILES = 32
 
@@ -69,6 +70,13 @@ def _serving(serving: ServingConfig) -> Iterator[Broken]:
     if bool(serving.tls_cert_file) != bool(serving.tls_key_file):
         missing = "tlsKeyFile" if serving.tls_cert_file else "tlsCertFile"
         yield Broken(f"serving.{missing}", "is missing: tlsCertFile and tlsKeyFile go together")
+    local = serving.address in _LOCAL
+    if serving.delegated_auth and not serving.tls_cert_file and not local:
+        yield Broken("serving.delegatedAuth", "needs tlsCertFile: tokens would be sent in the clear")
+    if serving.debug and not (serving.delegated_auth or serving.token_file or local):
+        yield Broken("serving.debug", "needs delegatedAuth, a tokenFile, or the address 127.0.0.1")
+    if serving.probe_port and serving.probe_port == serving.port:
+        yield Broken("serving.probePort", "is the same as port; leave it out")
 
 
 def _hosts(hosts: HostsConfig) -> Iterator[Broken]:

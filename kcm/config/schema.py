@@ -144,6 +144,18 @@ class ServingConfig(Section, frozen=True):
     token_file: Text = ""
     """File with a bearer token that everything but the probes then asks for. Empty: no token."""
 
+    delegated_auth: bool = False
+    """Let the API server say who may see what is no probe (TokenReview, SubjectAccessReview)."""
+
+    probe_port: Port | None = None
+    """Port of its own for the probes, plain HTTP. Left out: they are with the pages."""
+
+    max_connections: Annotated[int, Meta(ge=8, le=10_000)] = 200
+    """Connections that are open at most; past that, the one longest silent makes room."""
+
+    debug: bool = False
+    """Serve /debug: tasks, CPU profile, log level."""
+
 
 class LoggingConfig(Section, frozen=True):
     """What is logged, and how it looks."""

@@ -10,12 +10,10 @@ a restart than half a daemon. Owns the wiring and nothing else.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
-
-import msgspec
 
 from kcm import __version__
 from kcm.base.backoff import Backoff
@@ -40,6 +38,7 @@ from kcm.manager.coexistence import Lookout, concerns, counterparts
 from kcm.manager.credentials import CredentialKeeper
 from kcm.manager.discovery import Discoverer
 from kcm.manager.eventpost import EventPost
+from kcm.manager.frontage import Frontage
 from kcm.manager.host_life import LifeSettings
 from kcm.manager.hosts import HostSupervisor, Level
 from kcm.manager.informers import Informers
@@ -49,13 +48,16 @@ from kcm.manager.observatory import Observatory
 from kcm.manager.rehearsals import Rehearsals
 from kcm.manager.reload import Desired, Reloader
 from kcm.manager.roster import Roster
+from kcm.manager.tasks import tasks_of
 from kcm.manager.trial import try_out
 from kcm.manager.warden import Warden, limits_of
 from kcm.objects.events import ObjectReference
 from kcm.objects.leases import Lease
 from kcm.objects.resource import Key
 from kcm.runtime.events import EventSink, Outbox
-from kcm.serving.http import HttpServer
+from kcm.serving.debugging import debug_pages
+from kcm.serving.delegation import Delegation
+from kcm.serving.pages import pages, probes
 from kcm.serving.status import Status
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger, set_level
@@ -64,6 +66,7 @@ from kcm.telemetry.metrics import Metrics
 Connect = Callable[[CredentialSource, int], Transport]
 
 LEASE_CONNECTIONS = 2
+AUTH_CONNECTIONS = 4
 
 log = logger("manager")
 
@@ -90,6 +93,8 @@ class Manager:
         # As a rule the host's name and a random part: events name the machine.
         self._instance = identity.partition("_")[0] or identity
         self._connect = connect
+        self._source = source
+        self._log_level: Level = configuration.logging.level
         self._clock = clock
         self._rng = rng
         self._metrics = Metrics()
@@ -103,13 +108,13 @@ class Manager:
         self._discoverer = Discoverer(
             self._client("discovery", self._transport), self._informers, clock, rng, self._metrics
         )
-        self._post = EventPost(self._tasks(configuration, controllers), self._metrics)
+        tasks = tasks_of(configuration, controllers)
+        self._post = EventPost(tasks, self._metrics)
         self._outbox = Outbox(self._post.take)
         self._launcher = launcher
         self._epochs: dict[str, int] = {}
         self._reloader: Reloader | None = None
         self._rehearsals = Rehearsals(clock) if dry_run else None
-        tasks = self._tasks(configuration, controllers)
         self.hosts = Roster(self._supervisor(name, own) for name, own in tasks.items())
         events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
         election = configuration.leader_election
@@ -128,12 +133,11 @@ class Manager:
         self._leadership.ask_first = self._elected.set
         self._observatory.add_readiness("coexistence", lambda: self._lookout.reason)
         self._observatory.rehearsals = self._rehearsals
-        self.port = 0
+        self.frontage = self._make_frontage(configuration.serving)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. ConfigurationError when a controller refuses its configuration."""
-        server = HttpServer(self._observatory.handle)
-        await self._serve(server)
+        await self.frontage.start()
         try:
             await self._credentials.load()
             await self._refuse_beside_another(self._configuration, self._controllers)
@@ -143,6 +147,7 @@ class Manager:
                 keeper = tasks.create_task(self._credentials.run(self.hosts))
                 watchdog = tasks.create_task(self._observatory.run())
                 warden = tasks.create_task(self._warden.run())
+                certificates = tasks.create_task(self.frontage.run())
                 async with asyncio.TaskGroup() as hosts:
                     self.hosts.begin(hosts)
                     election = hosts.create_task(self._elector.run(self._leadership))
@@ -154,10 +159,10 @@ class Manager:
                     clearing.cancel()
                     await asyncio.wait((reloads, clearing))
                     await self._stop(election)
-                for task in (discoverer, informers, keeper, watchdog, warden):
+                for task in (discoverer, informers, keeper, watchdog, warden, certificates):
                     task.cancel()
         finally:
-            await server.stop()
+            await self.frontage.stop()
         for host in self.hosts if self._nothing_left() else ():
             if host.refusal:
                 raise ConfigurationError("configuration", *host.refusal)
@@ -203,8 +208,8 @@ class Manager:
         if fixed := fixed_differences(old, new):
             reason = "cannot change while kcm runs; restart it"
             raise ConfigurationError("configuration", ", ".join(fixed)[:1000], reason)
-        wanted = self._tasks(new, desired.controllers)
-        running = self._tasks(old, self._controllers)
+        wanted = tasks_of(new, desired.controllers)
+        running = tasks_of(old, self._controllers)
         changed = [name for name in wanted if wanted[name] != running.get(name)]
         if set(counterparts(desired.controllers)) - set(counterparts(self._controllers)):
             await self._refuse_beside_another(new, desired.controllers)
@@ -231,20 +236,22 @@ class Manager:
 
     def _set_level(self, level: Level) -> None:
         set_level(level)
+        self._log_level = level
         for host in self.hosts:
             host.set_level(level)
 
-    async def _serve(self, server: HttpServer) -> None:
-        serving = self._configuration.serving
-        if not serving.enabled:
-            return
-        tls = _server_tls(serving) if serving.tls_cert_file else None
-        try:
-            self.port = await server.start(serving.address, serving.port, tls)
-        except OSError as error:
-            reason = f"cannot listen on {serving.address}:{serving.port}: {error.strerror or error}"
-            raise ConfigurationError("configuration", "serving.port", reason) from error
-        log.info("serving", address=serving.address, port=self.port)
+    def _make_frontage(self, serving: ServingConfig) -> Frontage:
+        # Of its own: what the pages ask must not wait behind a list of thirty thousand pods.
+        asking = self._client("serving", self._connect(self._source, AUTH_CONNECTIONS))
+        sources = replace(
+            self._observatory.sources,
+            delegation=Delegation(asking, self._clock).admit if serving.delegated_auth else None,
+            debug=debug_pages(self._level, self._set_level) if serving.debug else None,
+        )
+        return Frontage(serving, pages(sources), probes(sources), self._metrics, self._clock)
+
+    def _level(self) -> Level:
+        return self._log_level
 
     async def _wait(self, stop: asyncio.Event, election: asyncio.Task[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -268,28 +275,6 @@ class Manager:
         for host in self.hosts:
             host.stop(self._configuration.hosts.stop_grace)
 
-    def _tasks(
-        self, configuration: Configuration, controllers: Mapping[str, str]
-    ) -> Mapping[str, tuple[ControllerTask, ...]]:
-        """Return the controllers of each host: those that name the same process share one."""
-        hosts: dict[str, tuple[ControllerTask, ...]] = {}
-        for name, implementation in controllers.items():
-            section = configuration.controller(name)
-            task = ControllerTask(
-                name=name,
-                implementation=implementation,
-                workers=section.workers or 0,
-                qps=section.qps or 0.0,
-                burst=section.burst or 1,
-                max_backoff=section.max_backoff,
-                reconcile_timeout=section.reconcile_timeout or 0.0,
-                settings=msgspec.Raw(msgspec.json.encode(section.settings)),
-                paced=configuration.paces(name),
-            )
-            host = section.process or name
-            hosts[host] = (*hosts.get(host, ()), task)
-        return hosts
-
     def _configure(self, name: str, tasks: tuple[ControllerTask, ...], epoch: int) -> Configure:
         configuration = self._configuration
         return Configure(
@@ -302,7 +287,7 @@ class Manager:
             write_timeout=configuration.client.write_timeout,
             connections=configuration.client.max_connections,
             resync_period=configuration.cache.resync_period,
-            log_level=configuration.logging.level,
+            log_level=self._log_level,
             log_format=configuration.logging.format,
             heartbeat_period=configuration.hosts.heartbeat_period,
             dry_run=self._dry_run,
@@ -391,17 +376,6 @@ class Manager:
 
 async def _nothing() -> None:
     """There is no file to follow."""
-
-
-def _server_tls(serving: ServingConfig) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(serving.tls_cert_file, serving.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        reason = f"{serving.tls_cert_file} and {serving.tls_key_file} cannot be used: {error}"
-        raise ConfigurationError("configuration", "serving.tlsCertFile", reason) from error
-    return context
 
 
 def _fit_for_header(identity: str) -> str:

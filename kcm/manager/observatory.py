@@ -25,7 +25,7 @@ from kcm.manager.leadership import Solo
 from kcm.manager.rehearsals import Rehearsals
 from kcm.manager.reload import ReloadState
 from kcm.serving.health import Check, Checks
-from kcm.serving.pages import Sources, pages
+from kcm.serving.pages import Sources
 from kcm.serving.status import (
     BuildStatus,
     CacheStatus,
@@ -45,7 +45,7 @@ OVERDUE_SECONDS = 20.0
 
 
 class Observatory:
-    """Answers the manager's HTTP requests."""
+    """Knows what the manager's pages show."""
 
     def __init__(
         self,
@@ -70,16 +70,14 @@ class Observatory:
         self._livez, self._readyz, self._healthz = Checks("livez"), Checks("readyz"), Checks("healthz")
         self._add_checks()
         token_file = configuration.serving.token_file
-        self.handle = pages(
-            Sources(
-                livez=self._livez,
-                readyz=self._readyz,
-                healthz=self._healthz,
-                metrics=exposition.render,
-                configs=self._configs,
-                status=self.status,
-                token=TokenFile(token_file) if token_file else lambda: "",
-            )
+        self.sources = Sources(
+            livez=self._livez,
+            readyz=self._readyz,
+            healthz=self._healthz,
+            metrics=exposition.render,
+            configs=self._configs,
+            status=self.status,
+            token=TokenFile(token_file) if token_file else lambda: "",
         )
 
     async def run(self) -> None:

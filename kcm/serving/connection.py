@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import re
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import cast
@@ -52,7 +52,14 @@ class _Refused(Exception):
 class Connection(asyncio.Protocol):
     """The server's side of one connection."""
 
-    def __init__(self, handler: Handler, max_body: int, connections: set[Connection]) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        max_body: int,
+        connections: set[Connection],
+        request_seconds: float | None = None,
+        joined: Callable[[], None] = lambda: None,
+    ) -> None:
         self._handler = handler
         self._max_body = max_body
         self._connections = connections
@@ -65,10 +72,14 @@ class Connection(asyncio.Protocol):
         self._peer = ""
         self._certificate: ClientCertificate | None = None
         self._streaming = False
+        self._serving = False
         self._closing = False
         self._completed = 0
         self._reset()
-        self._deadline = self._loop.time() + REQUEST_SECONDS
+        self._request_seconds = request_seconds or REQUEST_SECONDS
+        self._joined = joined
+        self._idle_from = self._loop.time()
+        self._deadline = self._idle_from + self._request_seconds
         self.task: asyncio.Task[None] | None = None
 
     # What asyncio calls.
@@ -81,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
         # The connection owns this task and the server ends it: see HttpServer.stop.
         self.task = self._loop.create_task(self._serve(), name="http connection")
+        self._joined()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
@@ -133,7 +145,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._reset()
         if not self._requests and self._arrived is not None:
-            self._deadline = self._loop.time() + REQUEST_SECONDS
+            self._deadline = self._loop.time() + self._request_seconds
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -195,9 +207,12 @@ class Connection(asyncio.Protocol):
                     self._write(Response(waiting.status, f"{waiting}\n".encode(), "text/plain"), False)
                     break
                 request, keep = waiting
+                self._serving = True
                 if not await self._respond(request, keep) or not keep or self._closing:
                     break
-                self._deadline = self._loop.time() + IDLE_SECONDS
+                self._idle_from = self._loop.time()
+                self._deadline = self._idle_from + IDLE_SECONDS
+                self._serving = False
                 if len(self._requests) == _MOST_WAITING:
                     self._transport.resume_reading()
         except ConnectionLost:
@@ -272,6 +287,11 @@ class Connection(asyncio.Protocol):
             await self._drained
 
     # The server's view.
+
+    @property
+    def idle_since(self) -> float | None:
+        """Return since when (loop time) no whole request has come; None while one is being served."""
+        return None if self._serving or self._requests else self._idle_from
 
     def overdue(self, now: float) -> bool:
         """Say whether the other side has taken too long to send or to read (loop time)."""

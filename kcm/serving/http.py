@@ -24,11 +24,25 @@ _STOP_SECONDS = 1.0
 
 
 class HttpServer:
-    """Serves one handler on one address."""
+    """Serves one handler on one address.
 
-    def __init__(self, handler: Handler, *, max_body: int = MAX_BODY) -> None:
+    Past `max_connections` (None: no bound) the one that has sent nothing whole for longest makes room;
+    where all are being served, the new one is turned away. `request_seconds`: time to send a request
+    (None: 30).
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        max_body: int = MAX_BODY,
+        max_connections: int | None = None,
+        request_seconds: float | None = None,
+    ) -> None:
         self._handler = handler
         self._max_body = max_body
+        self._max_connections = max_connections
+        self._request_seconds = request_seconds
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._connections: set[Connection] = set()
@@ -36,7 +50,11 @@ class HttpServer:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; return the port that was bound (useful with port 0). OSError when it is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connect, host, port, ssl=tls, backlog=1024)
+        # Without TLS there is no handshake, and asyncio takes no time for one.
+        handshake = self._request_seconds if tls is not None else None
+        self._server = await loop.create_server(
+            self._connect, host, port, ssl=tls, backlog=1024, ssl_handshake_timeout=handshake
+        )
         self._sweeper = loop.call_later(_SWEEP_SECONDS, self._sweep)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -62,7 +80,16 @@ class HttpServer:
             await asyncio.wait(late, timeout=_STOP_SECONDS)
 
     def _connect(self) -> Connection:
-        return Connection(self._handler, self._max_body, self._connections)
+        return Connection(
+            self._handler, self._max_body, self._connections, self._request_seconds, self._make_room
+        )
+
+    def _make_room(self) -> None:
+        if self._max_connections is None or len(self._connections) <= self._max_connections:
+            return
+        idle = [connection for connection in self._connections if connection.idle_since is not None]
+        # The newest is idle too, and the last to go: a probe must get in past those who hold connections.
+        min(idle, key=lambda connection: connection.idle_since or 0.0).abort()
 
     def _sweep(self) -> None:
         """End connections whose other side neither sends nor reads: they would pile up for ever."""

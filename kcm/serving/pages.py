@@ -9,7 +9,7 @@ function that it was given and shows the result. Owns no state.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -37,23 +37,50 @@ class Sources:
     configs: Callable[[], Mapping[str, object]]
     status: Callable[[], Status]
     token: Callable[[], str] = lambda: ""
+    delegation: Callable[[Request], Awaitable[Response | None]] | None = None
+    debug: Handler | None = None
 
 
 def pages(sources: Sources) -> Handler:
     """Return the handler for `kcm.serving.http.HttpServer`."""
 
     async def handle(request: Request) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            return replace(_plain(405, "only GET and HEAD are served here\n"), headers={"Allow": "GET, HEAD"})
         endpoint, _, rest = request.path.strip("/").partition("/")
+        debug = sources.debug if endpoint == "debug" else None
+        if request.method not in ("GET", "HEAD") and debug is None:
+            return replace(_plain(405, "only GET and HEAD are served here\n"), headers={"Allow": "GET, HEAD"})
         if endpoint in _PROBES:
             checks: Checks = getattr(sources, endpoint)
             return checks.answer(request, rest)
-        if not _admitted(request, sources.token()):
-            return replace(_plain(401, "a bearer token is needed\n"), headers={"WWW-Authenticate": "Bearer"})
-        return _page(sources, request)
+        refusal = await _refusal(sources, request)
+        if refusal is not None:
+            return refusal
+        return _page(sources, request) if debug is None else await debug(request)
 
     return handle
+
+
+def probes(sources: Sources) -> Handler:
+    """Return a handler that answers probes and nothing else."""
+
+    async def handle(request: Request) -> Response:
+        endpoint, _, rest = request.path.strip("/").partition("/")
+        if endpoint not in _PROBES or request.method not in ("GET", "HEAD"):
+            return _plain(404, "only /livez, /readyz and /healthz are served here\n")
+        checks: Checks = getattr(sources, endpoint)
+        return checks.answer(request, rest)
+
+    return handle
+
+
+async def _refusal(sources: Sources, request: Request) -> Response | None:
+    """Return why a request for a page is not answered; the token of the file opens, and so may the server."""
+    token = sources.token()
+    if sources.delegation is not None:
+        return None if token and _admitted(request, token) else await sources.delegation(request)
+    if not _admitted(request, token):
+        return replace(_plain(401, "a bearer token is needed\n"), headers={"WWW-Authenticate": "Bearer"})
+    return None
 
 
 def _page(sources: Sources, request: Request) -> Response:

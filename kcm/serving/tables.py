@@ -28,7 +28,8 @@ Cell = str | int | float | bool | None
 
 def status_text(status: Status) -> str:
     """Return the page, each part under its heading, the troubles first."""
-    parts = [_summary(status.build, status.election)]
+    standing = "dry run: takes no part, and writes nothing" if status.dry_run else _standing(status.election)
+    parts = [_summary(status.build, status.election, standing)]
     if status.failing:
         failing = sorted(status.failing.items())
         parts.append(_part("FAILING CHECKS", ("CHECK", "REASON"), failing))
@@ -77,12 +78,12 @@ def size(count: int | None) -> str:
     return f"{count / (1024 * 1024):.1f} MiB"
 
 
-def _summary(build: BuildStatus, election: ElectionStatus) -> str:
+def _summary(build: BuildStatus, election: ElectionStatus, standing: str) -> str:
     up = age((build.now - build.started).total_seconds()) if build.now and build.started else "-"
     facts = [
         ("version", f"kcm {build.version}" + (f" (Python {build.python})" if build.python else "")),
         ("running", f"{up}, since {_moment(build.started)}, pid {build.pid}"),
-        ("election", _standing(election)),
+        ("election", standing),
         ("identity", election.identity or "-"),
     ]
     return "".join(f"{name + ':':<10} {_cell(value)}\n" for name, value in facts)
