@@ -27,6 +27,7 @@ from controllers.garbagecollector.observe import (
     places_of_children,
 )
 from controllers.garbagecollector.references import FOREGROUND, ORPHAN
+from controllers.garbagecollector.searching import search
 from controllers.garbagecollector.touches import touched
 from kcm import Controller, Done, NotFound, Plan, Rate, RequeueAfter, claim_error, discovers
 from kcm.objects import OwnerReference, PartialObject
@@ -40,7 +41,6 @@ NOT_COLLECTED = ("events", "events.events.k8s.io", "*.metrics.k8s.io", "*.custom
 # A type is being filled: look again soon. An owner that nobody can judge, or that no watch tells of: seldom.
 FILLING_SECONDS = 1.0
 SELDOM_SECONDS = 60.0
-CATCH_UP_SECONDS = 10.0
 
 
 class GarbageCollectorController(Controller[PartialObject, Seen]):
@@ -104,14 +104,12 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
         if error := claim_error(outcome, NotFound):
             raise error
         # One that is on its way to us still names the owner, and would be deleted when that is gone.
-        graph, uid = ctx.cache.graph, seen.object.metadata.uid
-        if not await ctx.caught_up(places_of_children(graph, seen.object), CATCH_UP_SECONDS):
-            ctx.log.warning("orphaning without proof that every dependent is known", after=CATCH_UP_SECONDS)
-        owner = graph.get(uid)
-        if owner is None or graph.dependents(uid):
+        late = await search(ctx, places_of_children(ctx.cache.graph, seen.object), seen.object)
+        if late:
+            (await ctx.apply(orphans(seen.object, late))).raise_failure()
             return RequeueAfter(0.0)
-        self._orphaned.add(uid)
-        return await self._release(ctx, owner, ORPHAN)
+        self._orphaned.add(seen.object.metadata.uid)
+        return await self._release(ctx, seen.object, ORPHAN)
 
     async def _empty(self, ctx: Context, seen: Emptying) -> Result:
         """Let an owner go when nothing blocks it. What does is woken by itself, and wakes it by its end."""

@@ -141,10 +141,16 @@ class ApiClient:
         headers = (*self._plain[:1], ("Accept", accept)) if accept else None
         return await self._read(path, MAX_BODY, headers)
 
-    async def read(self, segments: Iterable[str], query: Mapping[str, str], max_body: int) -> bytes:
-        """Return what is at a path of any API, given as its segments; `TerminalError` for what is none."""
+    async def read(
+        self, segments: Iterable[str], query: Mapping[str, str], max_body: int, *, metadata_only: bool = False
+    ) -> bytes:
+        """Return what is at a path of any API, given as its segments; `TerminalError` for what is none.
+
+        `metadata_only` asks for a collection's items without what is in them.
+        """
         path = "/" + "/".join(map(paths.segment, segments))
-        return await self._read(paths.with_query(path, query), max_body)
+        headers = self._partial_list if metadata_only else None
+        return await self._read(paths.with_query(path, query), max_body, headers)
 
     # --- writes
 

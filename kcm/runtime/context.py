@@ -72,7 +72,7 @@ class Context:
         self._inbox = inbox
         self._grants = grants
         self._freshness = freshness
-        self._left: dict[tuple[ResourceType, Key], Resource[Any]] = {}
+        self._outcomes: list[Outcome] = []
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
@@ -100,9 +100,7 @@ class Context:
             in_doubt = _may_have_acted(failure.error) or _proves_stale(failure)
             if in_doubt and (resource := _resource_of(failure.action)):
                 self.unsettled.add(resource)
-        for applied in outcome.done:
-            if applied.object is not None:
-                self._left[applied.object.resource_type(), applied.object.key] = applied.object
+        self._outcomes.append(outcome)
         self._log_outcome(plan, outcome)
         return outcome
 
@@ -111,10 +109,12 @@ class Context:
 
         A second write that depends on the resourceVersion (a status, a finalizer) starts from it.
         """
-        left = self._left.get((seen.resource_type(), seen.key))
-        if not isinstance(left, type(seen)) or left.metadata.uid != seen.metadata.uid:
-            return seen
-        return left
+        for outcome in reversed(self._outcomes):
+            for applied in reversed(outcome.done):
+                left = applied.object
+                if isinstance(left, type(seen)) and left.metadata.uid == seen.metadata.uid:
+                    return left
+        return seen
 
     @asynccontextmanager
     async def within(self, seconds: float, what: str) -> AsyncIterator[None]:
@@ -200,14 +200,16 @@ class Context:
         query: Mapping[str, str] | None = None,
         seconds: float = 10.0,
         max_bytes: int = 4 * 1024 * 1024,
+        metadata_only: bool = False,
     ) -> bytes:
         """GET any path of the API server and return the body: discovery, /scale, an aggregated API.
 
         `segments` are the parts between the slashes, each a name: none can lead elsewhere. TimeoutError
-        after `seconds`; ApiError and TransportError as `live`. The body is at most `max_bytes`.
+        after `seconds`; ApiError and TransportError as `live`. The body is at most `max_bytes`; of a
+        collection's items `metadata_only` leaves out the rest, if the server can.
         """
         async with asyncio.timeout(seconds):
-            return await self._client.read(segments, query or {}, max_bytes)
+            return await self._client.read(segments, query or {}, max_bytes, metadata_only=metadata_only)
 
 
 def _may_have_acted(error: Exception) -> bool:
