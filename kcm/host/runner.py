@@ -22,9 +22,9 @@ from kcm.host.messages import ControllerReport, ControllerTask
 from kcm.host.replicas import Replicas
 from kcm.objects.resource import Key, Resource
 from kcm.runtime.applier import Applier
-from kcm.runtime.context import Context, Freshness
+from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller
-from kcm.runtime.dispatcher import Dispatcher
+from kcm.runtime.dispatcher import Dispatcher, Freshness
 from kcm.runtime.enqueue import Change, keys_of
 from kcm.runtime.events import EventSink, Outbox
 from kcm.runtime.inbox import Inbox
@@ -95,7 +95,6 @@ class ControllerRunner:
                 events=self._events if rehearsal is None else None,
                 inbox=self._inbox,
                 grants=controller.writes,
-                freshness=freshness,
             ),
             ReconcileMetrics(metrics, task.name, clock),
             clock,

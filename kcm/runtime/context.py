@@ -8,10 +8,10 @@ write touched, so that the dispatcher can hold the key until the replica has cau
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -34,14 +34,6 @@ from kcm.telemetry.metrics import Metrics
 R = TypeVar("R", bound=Resource[Any])
 
 
-class Freshness(Protocol):
-    """Asks for proof that the replicas have caught up."""
-
-    async def barrier(self, resources: frozenset[ResourceType]) -> None:
-        """Return when the replicas hold everything the server had when this was called."""
-        ...
-
-
 class Context:
     """One reconcile's view of time, cache and API server."""
 
@@ -57,7 +49,6 @@ class Context:
         events: EventSink | None = None,
         inbox: Inbox | None = None,
         grants: tuple[Grant, ...] | None = None,
-        freshness: Freshness | None = None,
     ) -> None:
         self.key = key
         self.cache = cache
@@ -71,7 +62,6 @@ class Context:
         self._events = events
         self._inbox = inbox
         self._grants = grants
-        self._freshness = freshness
         self._outcomes: list[Outcome] = []
 
     def now(self) -> datetime:
@@ -168,22 +158,6 @@ class Context:
         """Forget an event that was `heard`; until then a reconcile of the key sees it again."""
         if self._inbox is not None:
             self._inbox.handled(event)
-
-    async def caught_up(self, resources: Iterable[ResourceType], seconds: float) -> bool:
-        """Wait until the cache holds all that the server has of these resources now; False: not in time.
-
-        For the few who conclude from what is *not* there. It costs a request for each resource, and
-        a second or so where nothing happens.
-        """
-        wanted = frozenset(resources)
-        if self._freshness is None or not wanted:
-            return self._freshness is not None
-        try:
-            async with asyncio.timeout(seconds):
-                await self._freshness.barrier(wanted)
-        except TimeoutError:
-            return False
-        return True
 
     async def live(self, type_: type[R], key: Key) -> R | None:
         """Read one object from the API server itself, past every cache; None when it does not exist."""

@@ -24,7 +24,7 @@ from kcm.cache.replica import Cache
 from kcm.client.errors import ApiError, Conflict, FieldsTaken, TooManyRequests
 from kcm.client.transport import TransportError
 from kcm.objects.resource import Key, ResourceType
-from kcm.runtime.context import Context, Freshness
+from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller
 from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
@@ -50,6 +50,14 @@ class WrongAnswer(KcmError):
         super().__init__(
             f"{kind.__module__}.{kind.__qualname__}.{method} returned {repr(answer)[:100]}: {remedy}"
         )
+
+
+class Freshness(Protocol):
+    """Asks for proof that the replicas have caught up."""
+
+    async def barrier(self, resources: frozenset[ResourceType]) -> None:
+        """Return when the replicas hold everything the server had when this was called."""
+        ...
 
 
 class Dispatcher:
