@@ -151,6 +151,15 @@ class FrameChannel(asyncio.Protocol):
         except TimeoutError:
             pass
 
+    async def drained(self, seconds: float) -> None:
+        """Wait at most so long until all that the peer has sent, and its end, was handed on; then close."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            pass
+        self.close()
+
     def close(self) -> None:
         """End the channel from this side: what is buffered is still sent, `on_lost` is not called."""
         self._on_lost = None

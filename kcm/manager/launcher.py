@@ -23,6 +23,8 @@ from kcm.cache.feed import FrameChannel, Outlet
 from kcm.host.process import run_host
 from kcm.manager.usage import Usage, kill_group, read_usage
 
+LAST_WORDS_SECONDS = 0.5
+
 OnMessage = Callable[[bytes], None]
 OnLost = Callable[[str], None]
 
@@ -32,6 +34,10 @@ class Channel(Outlet, Protocol):
 
     def close(self) -> None:
         """End the conversation."""
+        ...
+
+    async def drained(self, seconds: float) -> None:
+        """Wait at most so long until all that a host which has ended had said is heard; then close."""
         ...
 
 
@@ -95,6 +101,8 @@ class ProcessHandle:
 
     async def ended(self) -> str:
         await self._exited.wait()
+        # Its last words may still be on their way. A child of its own may hold the other end: not for long.
+        await self.channel.drained(LAST_WORDS_SECONDS)
         code = self._process.exitcode
         if code is None or code >= 0:
             return f"exit code {code}"
@@ -107,7 +115,6 @@ class ProcessHandle:
         # What it had started does not outlive it.
         kill_group(self.pid)
         self._exited.set()
-        self.channel.close()
 
 
 class ProcessLauncher:
