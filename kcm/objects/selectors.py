@@ -71,6 +71,7 @@ class Selector(msgspec.Struct, frozen=True):
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
+        """Say whether all requirements hold for an object's labels."""
         return all(requirement.matches(labels) for requirement in self.requirements)
 
     @staticmethod

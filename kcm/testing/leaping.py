@@ -21,10 +21,11 @@ class _LeapingSelector(selectors.DefaultSelector):
 
     leapt = 0.0
     ahead = 0.0
+    held = 0
     landed: asyncio.Future[None] | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self.landed is None:
+        if self.landed is None or self.held:
             return super().select(timeout)
         ready = super().select(0)
         if ready or timeout == 0:
@@ -47,6 +48,14 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return super().time() + self._leaping.leapt
+
+    def hold_time(self) -> None:
+        """Do not leap on before a thread is heard of (`kcm.base.held`)."""
+        self._leaping.held += 1
+
+    def release_time(self) -> None:
+        """Leap again, once everybody has released it."""
+        self._leaping.held -= 1
 
     @property
     def leapt(self) -> float:

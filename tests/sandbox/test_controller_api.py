@@ -33,7 +33,7 @@ from kcm import (
     writes,
 )
 from kcm.config.schema import ControllerConfig
-from kcm.objects import ConfigMap, ObjectMeta
+from kcm.objects import ConfigMap, ObjectMeta, Untyped, raw, untyped
 from kcm.telemetry import logging
 from kcm.testing.virtual import run
 from kcm.testing.world import Daemon, World, quick_configuration
@@ -104,6 +104,64 @@ class Blocking(BlockingController[ConfigMap, ConfigMap]):
 
 class Hasty(Blocking):
     reconcile_timeout: ClassVar[float] = 1.0
+
+
+SHOP = untyped("shops.example.com/v1", "Shop", "shops")
+SHOPS = "/apis/shops.example.com/v1/namespaces/default/shops"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+class ShopsOfOthers(Controller[Untyped, Untyped]):
+    """Works with a type that nobody has declared."""
+
+    name = "shops"
+    watches = (primary(SHOP, indexes={"street": lambda shop: (shop.at("spec", "street"),)}),)
+
+    def observe(self, cache: Cache, key: Key) -> Untyped | None:
+        shop = cache.get(SHOP, key)
+        return shop if shop and len(cache.by_index(SHOP, "street", "Main")) == 1 else None
+
+    async def reconcile(self, ctx: Context, seen: Untyped) -> Result:
+        if seen.metadata.name == "one":
+            metadata = ObjectMeta(name="two", namespace="default")
+            street = {"street": "Side", "deep": [{"kept": True}]}
+            wanted = SHOP(metadata=metadata, spec=raw(street))
+            (await ctx.apply(Plan.apply(wanted, manager="m", because="c"))).raise_failure()
+        elif seen.at("status", "seen") is None:
+            told = {"seen": seen.at("spec", "deep", 0, "kept")}
+            (await ctx.apply(Plan.patch_status(seen, told, because="s"))).raise_failure()
+        return Done()
+
+
+def test_a_type_that_nobody_has_declared_is_watched_indexed_applied_and_patched() -> None:
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": free, "status": free}}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": schema,
+        "subresources": {"status": {}},
+    }
+    names = {"plural": "shops", "kind": "Shop"}
+    spec = {"group": "shops.example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    head = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    one = {"apiVersion": "shops.example.com/v1", "kind": "Shop", "metadata": {"name": "one"}}
+
+    async def main() -> None:
+        async with World(nodes=0) as world:
+            metadata = {"name": "shops.shops.example.com"}
+            await world.call("POST", CRDS, {**head, "metadata": metadata, "spec": spec})
+            daemon = world.start({"shops": f"{__name__}:ShopsOfOthers"})
+            await world.clock.sleep(5)
+            await world.call("POST", SHOPS, {**one, "spec": {"street": "Main"}})
+            await world.clock.sleep(5)
+            two = await world.call("GET", f"{SHOPS}/two")
+            assert two["spec"] == {"street": "Side", "deep": [{"kept": True}]}
+            assert two["status"] == {"seen": True}
+            await daemon.stop()
+
+    run(main())
 
 
 def play(kind: type[Controller[Any, Any]], story: Story) -> None:
