@@ -6,10 +6,12 @@ of the ways to write. What was accepted must be readable in every form. One serv
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,9 +21,11 @@ from hypothesis import strategies as st
 from kcm.base.clock import Clock
 from kcm.base.rng import SeededRng
 from kcm.sandbox.api import ApiServer
+from kcm.sandbox.cluster.cluster import Cluster, ClusterSettings
 from kcm.sandbox.schema.fields import TYPES, Shape, TypeDef, type_of
 from kcm.sandbox.schema.resources import RESOURCES, ResourceInfo
 from kcm.serving.http import Request, Response
+from kcm.testing.virtual import VirtualClock, run
 
 CONTAINER = {
     "name": "c",
@@ -417,3 +421,68 @@ def test_an_element_that_is_null_is_an_empty_one(target, containers):
     for _ in range(2):
         assert target.send("POST", "/api/v1/namespaces/default/pods", sent) == 201
         assert target.send("DELETE", "/api/v1/namespaces/default/pods/null") == 200
+
+
+ORDERS = (
+    "crash-loop",
+    "oom",
+    "evicted",
+    "init",
+    "lost",
+    "simulated",
+    "-1s",
+    "9" * 30 + "h",
+    "cpu=ramp(1, 1e300, 0s)",
+    "x",
+)
+NOTES = (
+    "start-delay",
+    "stop-delay",
+    "run-for",
+    "exit-code",
+    "fault",
+    "fault-after",
+    "usage-cpu",
+    "load",
+    "node",
+)
+WATCHED = tuple(info for info in RESOURCES if info.kind in ("Pod", "Pod", "Node", "ReplicaSet", "Namespace"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_accepted_does_not_upset_the_cluster(seed):
+    chance = Random(seed)
+
+    async def upset(api):
+        for number in range(60):
+            info = chance.choice(WATCHED)
+            sent = good(info, f"o{number}")
+            for _ in range(chance.randrange(3)):
+                grow(type_of(info.nature, info.api_version), sent, divided(chance.randrange(10**7)))
+            for _ in range(chance.randrange(3)):
+                spoil(sent, chance.randrange(10_000), chance.randint(-5, len(VALUES) - 1))
+            if isinstance(sent.get("metadata"), dict):
+                note = f"sandbox.kcm.dev/{chance.choice(NOTES)}"
+                sent["metadata"]["annotations"] = {note: chance.choice(ORDERS)}
+            place = "namespaces/default/" if info.namespaced else ""
+            root = "/apis/apps/v1" if info.group else "/api/v1"
+            request = Request("POST", f"{root}/{place}{info.plural}", body=json.dumps(sent).encode())
+            await api.handle(request)
+            await asyncio.sleep(chance.random())
+
+    async def main():
+        clock, rng = VirtualClock(), SeededRng(seed)
+        api = ApiServer(clock, rng)
+        cluster = Cluster(api.handle, ClusterSettings(), clock, rng)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(api.run()), group.create_task(cluster.run())]
+            await cluster.register()
+            await upset(api)
+            await asyncio.sleep(600)
+            answer = await api.handle(Request("GET", "/apis/metrics.k8s.io/v1beta1/pods"))
+            assert answer.status == 200
+            assert not any(task.done() for task in running)
+            for task in running:
+                task.cancel()
+
+    run(main())
