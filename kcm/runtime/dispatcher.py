@@ -16,7 +16,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from inspect import isawaitable, iscoroutine
-from typing import Any
+from typing import Any, Protocol
 
 from kcm.base.clock import Clock
 from kcm.base.errors import DeadlineExceeded, KcmError, RetryAfter, TerminalError
