@@ -333,7 +333,15 @@ class Target:
         }
         definition["spec"]["names"]["kind"] = "Widget"
         self.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
-        self.server._definitions.resume()
+        asyncio.run(self._establish())
+        assert self.send("POST", "/apis/example.com/v1/namespaces/default/widgets", good(WIDGET, "w")) == 201
+
+    async def _establish(self) -> None:
+        """Let the server take note of its new definition."""
+        work = asyncio.create_task(self.server.run())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        work.cancel()
 
     def send(
         self, method: str, path: str, body: Any = None, kind: str = "", accept: str = "", **query: str
