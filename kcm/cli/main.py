@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.set_defaults(command=_sandbox)
     sandbox.add_argument(
+        "controller",
+        nargs="?",
+        metavar="CONTROLLER",
+        help="run this one too, from a file or module:Class (a first try)",
+    )
+    sandbox.add_argument(
         "--port", type=int, default=0, metavar="N", help="port of the API server (default: a free one)"
     )
     sandbox.add_argument(

@@ -119,7 +119,7 @@ def configured(options: argparse.Namespace, text: bytes) -> Configuration:
         raise ConfigurationError("--master", "", f"{client.master[:64]!r} is no http or https URL")
     if options.controller is not None:
         first = find_controller(options.controller)
-        recorded = RECORDER in installed_controllers()
+        recorded = RECORDER in installed_controllers() and options.controllers is None
         whole = with_first_try(whole, first, own_lease=not options.config, recorded=recorded)
     if options.takeover:
         whole = replace(whole, coexistence=replace(whole.coexistence, other_manager="ignore"))

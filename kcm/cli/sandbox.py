@@ -23,6 +23,7 @@ import uvloop
 
 from kcm.base.errors import ConfigurationError, KcmError
 from kcm.cli.run import installed
+from kcm.cli.targets import find_controller
 from kcm.config.loader import check_config
 from kcm.config.schema import ServingConfig
 from kcm.config.selection import select
@@ -38,6 +39,10 @@ COLLECTOR = "garbagecollector"
 def sandbox(options: argparse.Namespace) -> int:
     """Run the sandbox until it is told to stop; return the exit code."""
     settings = _settings(options)
+    if options.controller is not None:
+        if options.no_manager:
+            raise ConfigurationError("--no-manager", "", f"nobody would run {options.controller}")
+        find_controller(options.controller)
     # A file that the manager would refuse is refused before anything has started.
     serving = check_config(options.config).serving if options.config else ServingConfig(port=0)
     try:
@@ -127,6 +132,9 @@ class _Together:
         command += ["--config", self._options.config] if self._options.config else ["--kube-api-qps", "0"]
         if not self._options.config and not self._settings.collect_garbage:
             command += ["--controllers", f"*,{COLLECTOR}"]
+        elif self._options.controller is not None:
+            command += ["--controllers", "*"]
+        command += [self._options.controller] if self._options.controller is not None else []
         # A session of its own: a terminal's Ctrl-C must reach the manager once, from us.
         # Without KUBECONFIG: whatever a person is logged in to must not leak into the sandbox.
         environment = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}

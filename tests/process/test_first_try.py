@@ -108,3 +108,26 @@ def test_a_file_that_cannot_work_ends_it_with_a_line_that_says_why(started, tmp_
     said, _ = process.communicate(timeout=40)
     assert process.returncode == 2
     assert "half_done:Half: watches is a single watch: put it into a tuple" in said.decode()
+
+
+def test_the_sandbox_takes_a_file_too_and_runs_it_beside_the_others(started, tmp_path):
+    file = str(EXAMPLE.parent / "08_pods_by_index" / "pods_per_node.py")
+    sandbox = started("sandbox", file, "--nodes", "1", "--kubeconfig-out", str(tmp_path / "kubeconfig"))
+    url = re.search(r"http://[\d.:]+", sandbox.stdout.readline().decode())[0]
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "web:1"}]}}
+    spec = {"replicas": 3, "selector": {"matchLabels": labels}, "template": template}
+    call(url, "/apis/apps/v1/namespaces/default/replicasets", {"metadata": {"name": "web"}, "spec": spec})
+    end = time.monotonic() + PATIENCE
+    counts = []
+    while counts != ["3"]:
+        assert time.monotonic() < end, f"not counted: {counts}"
+        nodes = call(url, "/api/v1/nodes")["items"]
+        counts = [each["metadata"].get("annotations", {}).get("example.kcm.dev/pods") for each in nodes]
+        time.sleep(0.05)
+
+
+def test_the_sandbox_refuses_a_file_before_anything_has_started(tmp_path):
+    process = kcm("sandbox", "nobody.py", folder=tmp_path)
+    said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said.decode()) == (2, "kcm: nobody.py: there is no file nobody.py\n")
