@@ -264,7 +264,7 @@ def test_a_recorder_that_is_killed_loses_what_was_in_flight_and_no_more() -> Non
     story(act)
 
 
-def test_what_was_told_while_the_lease_was_lost_is_told_by_whoever_leads_again() -> None:
+def test_the_events_of_a_dead_leader_end_with_it_and_those_of_the_next_one_are_told() -> None:
     async def act(world: World) -> None:
         first = world.start(HERALD, identity="first")
         await world.until(lambda: leads(first))
