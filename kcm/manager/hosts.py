@@ -327,9 +327,11 @@ class HostSupervisor:
                             watch.spec, decode(bytes(watch.projection)), self._handle.channel, number
                         )
                     )
+                self._informers.declared(self.name)
                 if discoveries:
                     self._discover(discoveries, len(watches), self._handle.channel)
             case Refuse(controller, key, reason):
+                self._informers.declared(self.name)
                 self._refused(f"controllers.{controller}" + (f".{key}" if key else ""), reason)
             case Synced():
                 self._inputs.put_nowait(life.SyncedNow())

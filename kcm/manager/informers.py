@@ -2,9 +2,10 @@
 
 Hosts subscribe with the projection they need; the first subscriber of a watch starts its
 reflector, further ones share it. A subscriber that needs more fields than are kept makes the
-reflector start anew with all fields that anyone needs. Guarantees: hosts that die and come
-back are fed from the store, without a LIST; a barrier covers every watch it names, and outlasts a
-server that is away. Owns the reflectors and the stores.
+reflector start anew with all fields that anyone needs; so that this is rare, the first watches
+wait, for a second at most, until every host of the start has said what it needs. Guarantees:
+hosts that die and come back are fed from the store, without a LIST; a barrier covers every watch
+it names, and outlasts a server that is away. Owns the reflectors and the stores.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from kcm.telemetry.metrics import Metrics
 MakeReflector = Callable[[WatchSpec, Projection, Store], Reflector]
 
 RETRY = Backoff(0.1, 5.0, jitter=0.2)
+# Hosts of one start are ready within a second of each other; a slow one must not hold the others up.
+LATECOMERS = 1.0
 
 log = logger("manager.informers")
 
@@ -64,11 +67,30 @@ class Informers:
         self._rng = rng
         self._informers: dict[WatchSpec, Informer] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._expected: set[str] = set()
+        self._first = asyncio.Event()
+        self._all = asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Start no watch before these hosts have declared theirs, or the first did a while ago."""
+        self._expected = set(hosts)
+        if self._expected:
+            self._open.clear()
+
+    def declared(self, host: str) -> None:
+        """Note that a host has said all that it watches, or never will."""
+        self._expected.discard(host)
+        self._first.set()
+        if not self._expected:
+            self._all.set()
 
     async def run(self) -> None:
         """Keep the reflectors' tasks until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            tasks.create_task(self._open_when_declared())
             await asyncio.get_running_loop().create_future()
 
     @property
@@ -119,7 +141,23 @@ class Informers:
                 if version := versions.get(str(subscription.spec.resource)):
                     tasks.create_task(self._reached(subscription, version))
 
+    async def _open_when_declared(self) -> None:
+        await self._first.wait()
+        try:
+            async with asyncio.timeout(LATECOMERS):
+                await self._all.wait()
+        except TimeoutError:
+            log.debug("watches start without some hosts", hosts=", ".join(sorted(self._expected)))
+        self._open.set()
+
+    async def _follow(self, reflector: Reflector) -> None:
+        await self._open.wait()
+        log.info("watching", watch=str(reflector.spec))
+        await reflector.run()
+
     async def _fresh(self, subscription: Subscription) -> None:
+        # Before that, a reflector may be replaced that has never run and tells nobody.
+        await self._open.wait()
         for failures in count(1):
             informer = self._informers.get(subscription.spec)
             if informer is None:
@@ -137,6 +175,7 @@ class Informers:
         await subscription.sink.delivered()
 
     async def _reached(self, subscription: Subscription, version: str) -> None:
+        await self._open.wait()
         try:
             await self._informers[subscription.spec].reflector.reached(version)
         except KcmError:
@@ -147,7 +186,6 @@ class Informers:
     def _start(self, spec: WatchSpec, projection: Projection, store: Store) -> Informer:
         assert self._tasks is not None, "run() has to be running first"
         reflector = self._make_reflector(spec, projection, store)
-        log.info("watching", watch=str(spec))
-        informer = Informer(projection, store, reflector, self._tasks.create_task(reflector.run()))
+        informer = Informer(projection, store, reflector, self._tasks.create_task(self._follow(reflector)))
         self._informers[spec] = informer
         return informer

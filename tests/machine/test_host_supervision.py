@@ -87,6 +87,9 @@ class Machine:
     def unsubscribe(self, subscription):
         pass
 
+    def declared(self, host):
+        pass
+
     async def barrier(self, subscriptions):
         passed = asyncio.get_running_loop().create_future()
         self.barriers.append(passed)

@@ -11,7 +11,7 @@ from kcm.base.rng import SeededRng
 from kcm.cache.changes import SET, Change
 from kcm.cache.feed import Changes, FeedData
 from kcm.cache.freshness import ReflectorStopped
-from kcm.cache.projection import LEAF
+from kcm.cache.projection import LEAF, Fields
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.errors import Status, error_of
 from kcm.client.transport import NotSent
@@ -50,6 +50,8 @@ class Outlet:
 
 class Reflector:
     """Fails its barriers by a script, then passes them."""
+
+    spec = SPEC
 
     def __init__(self, store, script):
         self.store, self.script = store, list(script)
@@ -130,3 +132,36 @@ def test_a_barrier_passes_only_when_a_host_that_is_behind_was_sent_the_data():
         assert newest.version == "7"
 
     play(scenario)
+
+
+def test_hosts_of_one_start_share_the_first_watch_whatever_each_of_them_needs():
+    async def main():
+        started = []
+
+        class Counted(Reflector):
+            async def run(self):
+                started.append(self.projection)
+                await super().run()
+
+        def make(spec, projection, store):
+            reflector = Counted(store, ())
+            reflector.projection = projection
+            return reflector
+
+        informers = Informers(make, VirtualClock(), SeededRng(1), Metrics())
+        informers.expect(["first", "second", "never"])
+        running = asyncio.create_task(informers.run())
+        await asyncio.sleep(0)
+        needs = [Fields((("metadata", LEAF),)), Fields((("metadata", LEAF), ("spec", LEAF)))]
+        subscriptions = []
+        for number, host in enumerate(("first", "second")):
+            subscriptions.append(informers.subscribe(SPEC, needs[number], Outlet(), number))
+            informers.declared(host)
+            await asyncio.sleep(0.4)
+            assert started == []
+        await asyncio.sleep(0.3)
+        assert started == [needs[1]]
+        await informers.barrier(subscriptions)
+        running.cancel()
+
+    run(main())
