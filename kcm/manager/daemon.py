@@ -116,6 +116,7 @@ class Manager:
         self._reloader: Reloader | None = None
         self._rehearsals = Rehearsals(clock) if dry_run else None
         self.hosts = Roster(self._supervisor(name, own) for name, own in tasks.items())
+        self._informers.expect(tasks)
         events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
         election = configuration.leader_election
         lease = ObjectReference(Lease.api, Lease.kind, election.resource_namespace, election.resource_name)
