@@ -65,6 +65,7 @@ encode = msgspec.json.encode
 
 # A snapshot costs a millisecond or two; nobody scrapes every second.
 BEATS_PER_SNAPSHOT = 5
+ROUND_TRIP_SECONDS = 1.0
 
 log = logger("host")
 
@@ -159,11 +160,28 @@ class HostAgent:
             await self._stop.wait()
             for task in background:
                 task.cancel()
-            await asyncio.gather(*(runner.stop(self._grace) for runner in self._runners))
+            await self._stop_runners()
             self._fence.close()
             self._outbox.flush()
         self._report_metrics()
         self._send(Stopped(self._replicas.last_writes, complete=not self._replicas.unconfirmed))
+
+    async def _stop_runners(self) -> None:
+        """Stop the controllers; those that hear events last, so that they hear what the others still tell."""
+        time = self._clock.monotonic
+        end = time() + self._grace
+        emitting = [runner for runner in self._runners if not runner.hears]
+        hearing = [runner for runner in self._runners if runner.hears]
+        await asyncio.gather(*(runner.stop(self._grace) for runner in emitting))
+        if emitting and hearing and self._grace > 0:
+            self._outbox.flush()
+            try:
+                async with asyncio.timeout(max(0.0, min(ROUND_TRIP_SECONDS, end - time()))):
+                    # The manager answers behind what it passes on.
+                    await self._freshness.barrier(frozenset())
+            except TimeoutError:
+                pass
+        await asyncio.gather(*(runner.stop(max(0.0, end - time())) for runner in hearing))
 
     def _load(self, configure: Configure) -> bool:
         try:
@@ -202,7 +220,9 @@ class HostAgent:
         controller: Controller[Any, Any],
         transport: Transport,
     ) -> Callable[[str], ApiClient]:
-        rate = Rate(task.qps, task.burst) if task.paced or controller.rate is None else controller.rate
+        # Without a limit for all, as in the sandbox, a controller's own is not held against it.
+        told = task.paced or not task.qps
+        rate = Rate(task.qps, task.burst) if told or controller.rate is None else controller.rate
 
         def make(component: str) -> ApiClient:
             return ApiClient(

@@ -111,6 +111,11 @@ class ControllerRunner:
             else:
                 replicas.replica(watch).subscribe(self._handler(change))
 
+    @property
+    def hears(self) -> bool:
+        """Say whether its controller hears what others emit."""
+        return self._inbox is not None
+
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Let the workers work, in the caller's task group."""
         self._workers = tasks.create_task(self._dispatcher.run(self._width))

@@ -243,6 +243,23 @@ def test_what_is_queued_when_the_daemon_stops_is_written_first() -> None:
     story(act)
 
 
+def test_a_recorder_in_the_process_of_who_tells_has_the_last_word_too() -> None:
+    async def play() -> None:
+        shared = {name: ControllerConfig(process="one") for name in ("herald", "eventrecorder")}
+        configuration = msgspec.structs.replace(quick_configuration(), controllers=shared)
+        async with World(configuration=configuration) as world:
+            daemon = world.start(HERALD)
+            await world.until(lambda: leads(daemon))
+            for number in range(10):
+                await proclaim(world, f"web-{number}", 3)
+            await world.clock.sleep(0.001)
+            await daemon.stop()
+            assert len(daemon.launcher.handles) == 1
+            assert len(await told(world)) == 30
+
+    run(play())
+
+
 async def leads(daemon: Any) -> bool:
     return all(type(host.state).__name__ == "Leading" for host in daemon.manager.hosts)
 
