@@ -2,7 +2,8 @@
 
 `workers` bounds how many namespaces are looked at side by side, `rate` how many requests the controller
 sends: on average two a second, at most four at once. Both can be set in the configuration file
-(`controllers.trial-access.workers`, `.qps`, `.burst`), which then wins.
+(`controllers.trial-access.workers`, `.qps`, `.burst`), which then wins; where nobody is limited
+(`client.qps: 0`, as in the sandbox), the class's own rate does not hold either.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class _Writer:
             raise SchemaError(f"{path}: nested in more than {DEEPEST} levels, or in itself; use msgspec.Raw")
         match type_:
             case inspect.Metadata(inner, extra):
-                return {**(extra or {}), **self.any(inner, path, room)}
+                return {**self.any(inner, path, room), **(extra or {})}
             case inspect.StructType():
                 return self.struct(type_, path, room)
             case inspect.UnionType(types):

@@ -54,6 +54,17 @@ class ShopSpec(Spec, frozen=True):
     tags: Mapping[str, Any] = {}
 
 
+Even = Annotated[
+    int,
+    Meta(
+        extra_json_schema={
+            "x-kubernetes-validations": [{"rule": "self % 2 == 0", "message": "must be even"}],
+            "format": "int32",
+        }
+    ),
+]
+
+
 class ShopStatus(Spec, frozen=True):
     """What was seen."""
 
@@ -180,6 +191,23 @@ def test_a_group_of_the_community_is_marked_as_not_approved() -> None:
         await world.call("POST", path, {**head, "spec": {"street": "M"}})
 
     in_a_world(story, definition)
+
+
+class PairSpec(Spec, frozen=True):
+    count: Even = 2
+
+
+class Pair(Resource[PairSpec], frozen=True, kw_only=True):
+    api, kind, plural = "shops.example.com/v1", "Pair", "pairs"
+    metadata: ObjectMeta
+    spec: PairSpec = PairSpec()
+
+
+def test_what_msgspec_does_not_know_rides_along_in_meta() -> None:
+    (version,) = definition_of(Pair)["spec"]["versions"]
+    count = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["count"]
+    assert count["x-kubernetes-validations"][0]["rule"] == "self % 2 == 0"
+    assert (count["type"], count["format"], count["default"]) == ("integer", "int32", 2)
 
 
 class Node(Spec, frozen=True):
