@@ -104,33 +104,34 @@ class Lookout:
         self._said: set[str] = set()
         self.reason = ""
 
-    async def refuse(self, controllers: Iterable[str]) -> None:
+    async def refuse(self, controllers: Iterable[str], tries: int = TRIES) -> None:
         """Return when nobody else runs these; ConfigurationError, with what to do, when somebody does.
 
-        A server that cannot be asked is no obstacle: without it nobody leads.
+        A server that cannot be asked is no obstacle after so many `tries`: without it nobody leads.
         """
         names = counterparts(controllers)
-        if reason := await self._look(names):
+        if reason := await self._look(names, tries):
             raise ConfigurationError(OTHER, "", f"{reason}. {_advice(names)}")
 
     async def wait(self, controllers: Iterable[str]) -> None:
         """Return when nobody else runs these; until then look again and again."""
         names = counterparts(controllers)
-        while reason := await self._look(names):
+        while reason := await self._look(names, TRIES):
             if not self.reason:
                 log.warning("waiting for the other manager to let go", reason=reason, do=_advice(names))
             self.reason = reason
             await self._clock.sleep(LOOK_AGAIN_SECONDS)
         self.reason = ""
 
-    async def _look(self, names: Iterable[str]) -> str:
+    async def _look(self, names: Iterable[str], tries: int) -> str:
         """Return the evidence that the other manager works, "" for none."""
-        for attempt in range(1, TRIES + 1):
+        for left in reversed(range(tries)):
             try:
                 evidence = [each for each in (await self._lease(), await self._statuses(names)) if each]
             except (KcmError, TimeoutError) as error:
-                log.warning("cannot look for another manager", error=str(error), attempt=attempt)
-                await self._clock.sleep(1.0)
+                log.info("cannot look for another manager", error=str(error), tries_left=left)
+                if left:
+                    await self._clock.sleep(1.0)
             else:
                 return "it manages the same controllers: " + "; ".join(evidence) if evidence else ""
         return ""

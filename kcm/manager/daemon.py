@@ -34,7 +34,7 @@ from kcm.election.elector import Elector
 from kcm.election.metrics import ElectionMetrics
 from kcm.election.settings import ElectionSettings
 from kcm.host.messages import Configure, ControllerTask
-from kcm.manager.coexistence import Lookout, concerns, counterparts
+from kcm.manager.coexistence import TRIES, Lookout, concerns, counterparts
 from kcm.manager.credentials import CredentialKeeper
 from kcm.manager.discovery import Discoverer
 from kcm.manager.eventpost import EventPost
@@ -141,7 +141,8 @@ class Manager:
         await self.frontage.start()
         try:
             await self._credentials.load()
-            await self._refuse_beside_another(self._configuration, self._controllers)
+            # A server that is away is asked again before we lead.
+            await self._refuse_beside_another(self._configuration, self._controllers, tries=1)
             async with asyncio.TaskGroup() as tasks:
                 informers = tasks.create_task(self._informers.run())
                 discoverer = tasks.create_task(self._discoverer.run())
@@ -186,11 +187,13 @@ class Manager:
     def _looks_out(self, configuration: Configuration, controllers: Iterable[str]) -> bool:
         return not self._dry_run and concerns(configuration, controllers)
 
-    async def _refuse_beside_another(self, configuration: Configuration, controllers: Iterable[str]) -> None:
+    async def _refuse_beside_another(
+        self, configuration: Configuration, controllers: Iterable[str], tries: int = TRIES
+    ) -> None:
         """ConfigurationError when another manager works, and we are not to wait for it."""
         refuses = configuration.coexistence.other_manager == "refuse"
         if refuses and self._looks_out(configuration, controllers):
-            await self._lookout.refuse(controllers)
+            await self._lookout.refuse(controllers, tries)
 
     async def _clear_the_way(self) -> None:
         """Whenever elected, let the hosts lead as soon as no other manager works; for ever."""
