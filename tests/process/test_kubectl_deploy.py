@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,9 @@ def test_the_overlays_grant_what_their_folders_hold(kubectl_binary):
     for overlay in OVERLAYS:
         objects = built(kubectl_binary, ROOT / "deploy" / "overlays" / overlay)
         roles = sorted(each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRole")
-        assert {f"kcm-{name}" for name in CONTROLLERS.split(",")} == set(roles)
-        assert set(roles) <= {f"kcm-{name}" for name in folders}
+        controllers = {f"kcm-{name}" for name in CONTROLLERS.split(",")}
+        assert set(roles) == controllers | {"kcm-coexistence"}
+        assert controllers <= {f"kcm-{name}" for name in folders}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -64,6 +66,47 @@ def test_an_overlay_can_be_applied_twice_and_the_second_time_changes_nothing(sha
     assert [line.split("/")[0] for line in changed] == ["poddisruptionbudget.policy"] * (overlay == "ha")
     assert "networkpolicy.networking.k8s.io/kcm" in again
     kubectl("delete", "-k", folder, "--ignore-not-found")
+
+
+def definition(kind, plural):
+    """Return as much of the Prometheus operator's definition as it takes to keep such an object."""
+    group = "monitoring.coreos.com"
+    schema = {"type": "object", "properties": {"spec": {"type": "object", **FREE}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+
+
+FREE = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def test_the_monitoring_component_can_be_applied(kubectl_on, start_sandbox, tmp_path):
+    sandbox = start_sandbox()
+    kubectl = kubectl_on(sandbox.kubeconfig).within(NAMESPACE)
+    kinds = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
+    kubectl.apply(*(definition(kind, plural) for kind, plural in kinds.items()))
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy/overlays/ha/kustomization.yaml"
+    text = overlay.read_text()
+    assert "  # - ../../components/monitoring" in text
+    overlay.write_text(text.replace("# - ../../components/monitoring", "- ../../components/monitoring"))
+    kubectl("apply", "-k", str(overlay.parent))
+    monitor = kubectl.json("get", "servicemonitor", "kcm")
+    service = kubectl.json("get", "service", "kcm")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+    # The job that all queries name.
+    assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "kcm"
+    assert kubectl.json("get", "prometheusrule", "kcm")["spec"]["groups"][0]["rules"]
+    (board,) = kubectl.json("get", "configmap", "-l", "grafana_dashboard=1")["items"]
+    assert json.loads(board["data"]["kcm.json"])["uid"] == "kcm"
+    assert len(kubectl.json("get", "networkpolicy")["items"]) == 2
 
 
 def test_a_daemon_with_the_account_of_the_pods_works(kubectl_binary, kubectl_on, start_sandbox, tmp_path):
