@@ -254,8 +254,8 @@ class Reflector:
         self._instruments.fills.inc()
         self._instruments.rollbacks.inc(int(commit.rolled_back))
         self._instruments.show(self._store)
-        note = self._log.debug if self.spec.metadata_only else self._log.info
-        note("filled", objects=len(self._store.bodies), version=commit.version)
+        if not self.spec.metadata_only:
+            self._log.info("filled", objects=len(self._store.bodies), version=commit.version)
         self._freshness.moved()
 
     async def _within(self, awaited: Awaitable[T]) -> T | None:

@@ -152,9 +152,9 @@ class Informers:
 
     async def _follow(self, reflector: Reflector) -> None:
         await self._open.wait()
-        # What was discovered is dozens of watches, which nobody asked for by name.
-        note = log.debug if reflector.spec.metadata_only else log.info
-        note("watching", watch=str(reflector.spec))
+        # What was discovered is dozens of watches, which /statusz lists.
+        if not reflector.spec.metadata_only:
+            log.info("watching", watch=str(reflector.spec))
         await reflector.run()
 
     async def _fresh(self, subscription: Subscription) -> None:
