@@ -190,7 +190,7 @@ def _read_entry(index: int, given: Any) -> Entry:
         raise FieldSetError("apiVersion must not be empty")
     if texts["fieldsType"] != "FieldsV1":
         raise FieldSetError(f"invalid fieldsType in managed fields entry {index}")
-    fields = field_set(read_tree(given.get("fieldsV1") or {}))
+    fields = _read_fields(given.get("fieldsV1") or {})
     return Entry(
         texts["manager"],
         texts["operation"],
@@ -199,6 +199,11 @@ def _read_entry(index: int, given: Any) -> Entry:
         texts["time"],
         fields,
     )
+
+
+def _read_fields(given: Any) -> FieldSet:
+    """Return a set; one that is known, as nearly all are after a restart, is not gone through."""
+    return _sets.get(_encode(given)) or field_set(read_tree(given))
 
 
 def resets(value: Any) -> bool:
