@@ -32,7 +32,7 @@ from controllers.deployment.passes import Kind, Paused, Recreate, Roll, RollBack
 from controllers.deployment.progress import error_text, is_complete, recheck_in
 from controllers.deployment.rollback import rollback_plan
 from controllers.deployment.status import collision_plan, observed_plan, status_of, status_plan
-from kcm import Controller, Done, Plan, RequeueAfter, claim, owns, primary, watches
+from kcm import Controller, Done, Plan, RequeueAfter, claim, owns, primary, watches, writes
 from kcm.objects import Deployment, PodTrace, WholeReplicaSet
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class DeploymentController(Controller[Deployment, Seen]):
     component = "deployment-controller"
     aliases: ClassVar[tuple[str, ...]] = ("deployment-controller", "deployment")
     watches = primary(Deployment), owns(WholeReplicaSet, adopts=selector_of), watches(PodTrace, to=_nobody)
+    # A rollback asked for by annotation changes the template: hence patch.
+    writes = writes(Deployment, "patch", "status"), writes(WholeReplicaSet, "create", "patch", "delete")
 
     def observe(self, cache: Cache, key: Key) -> Seen | None:
         return look(cache, key)

@@ -18,7 +18,7 @@ from controllers.replicaset.decide import decide
 from controllers.replicaset.observe import Seen, count, look, selector_of
 from controllers.replicaset.report import events, scaling_error, scaling_failure
 from controllers.replicaset.status import status_plan
-from kcm import Controller, Done, NotFound, Outcome, RequeueAfter, claim, claim_error, owns, primary
+from kcm import Controller, Done, NotFound, Outcome, RequeueAfter, claim, claim_error, owns, primary, writes
 from kcm.objects import Pod, ReplicaSet
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ReplicaSetController(Controller[ReplicaSet, Seen]):
     component = "replicaset-controller"
     aliases: ClassVar[tuple[str, ...]] = ("replicaset-controller", "replicaset")
     watches = primary(ReplicaSet), owns(Pod, adopts=selector_of)
+    writes = writes(Pod, "create", "patch", "delete"), writes(ReplicaSet, "status")
 
     def observe(self, cache: Cache, key: Key) -> Seen | None:
         return look(cache, key)

@@ -54,6 +54,7 @@ class Warden:
         self._period = period
         self._clock = clock
         self._spendings: dict[tuple[str, int], Spending] = {}
+        self._shown: set[str] = set()
         label = ("host",)
         self._memory = metrics.gauge(
             "kcm_host_memory_bytes", "Resident memory of a host and of what it has started.", label
@@ -72,11 +73,22 @@ class Warden:
                 self._look_at(host)
             alive = {(host.name, host.epoch) for host in self._hosts}
             self._spendings = {key: kept for key, kept in self._spendings.items() if key in alive}
+            for name in self._shown - {host.name for host in self._hosts}:
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Show nothing for a host that is not running: its last numbers would look like present ones."""
+        if name in self._shown:
+            self._shown.discard(name)
+            for gauge in (self._memory, self._files, self._processes):
+                gauge.remove(name)
 
     def _look_at(self, host: HostSupervisor) -> None:
         usage = host.measure()
         if usage is None:
+            self._forget(host.name)
             return
+        self._shown.add(host.name)
         self._memory.labels(host.name).set(usage.memory)
         self._files.labels(host.name).set(usage.open_files)
         self._processes.labels(host.name).set(usage.processes)
