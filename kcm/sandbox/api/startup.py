@@ -1,9 +1,8 @@
 """What is there when a cluster starts, and what each new namespace gets.
 
-Priority classes, namespaces default, kube-system, kube-public, kube-node-lease; Service
-default/kubernetes; in
-every namespace the service account `default` and the ConfigMap `kube-root-ca.crt`, made in the
-same step as the namespace, because clients create pods right after it.
+The system's priority classes; namespaces default, kube-system, kube-public and kube-node-lease;
+Service default/kubernetes; in every namespace the service account `default` and the ConfigMap
+`kube-root-ca.crt`, made in the same step as the namespace, because clients create pods right after it.
 """
 
 from __future__ import annotations
