@@ -14,7 +14,7 @@ from kcm.base.errors import ConfigurationError
 from kcm.base.timestamps import format_micro_time
 from kcm.config.schema import Configuration
 from kcm.manager.coexistence import counterparts
-from kcm.sandbox.api import Fault, Refuse
+from kcm.sandbox.api import Delay, Fault, Refuse
 from kcm.serving.http import Request
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, Daemon, World, deployment, quick_configuration
@@ -269,6 +269,17 @@ def test_a_server_that_is_away_at_the_start_only_delays() -> None:
         world.api.faults.remove(fault)
         await world.call("POST", f"{APPS}/deployments", deployment("web", 3))
         await world.until(works(world, 3))
+        await daemon.stop()
+
+    play(scene)
+
+
+def test_a_server_that_does_not_answer_the_question_delays_the_lead_by_seconds_only() -> None:
+    async def scene(world: World) -> None:
+        world.api.faults.add(Fault(Delay(3600.0), agent="coexistence"))
+        daemon = world.start(WORKLOADS)
+        await world.call("POST", f"{APPS}/deployments", deployment("web", 3))
+        await world.until(works(world, 3), 30.0)
         await daemon.stop()
 
     play(scene)
