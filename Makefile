@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint docs bench lock clean
 
 help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: $(READY) ## ruff, mypy --strict, import-linter
 
 test: lint ## lint, then all tests
 	$(BIN)/pytest
+
+docs: $(READY) ## make the references of metrics, log records and configuration anew
+	$(BIN)/python -m tools.reference
 
 bench: $(READY) ## measure speed, memory and fail-over (ARGS="--kubeconfig F" for a real cluster)
 	$(BIN)/python -m benchmarks $(ARGS)

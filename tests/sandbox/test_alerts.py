@@ -88,12 +88,12 @@ def page(daemon: Daemon) -> str:
     return daemon.manager._exposition.render().decode()
 
 
-def configured(name: str = "", qps: float = 0.0, namespace: str = "kube-system") -> Configuration:
+def configured(qps: float = 0.0, namespace: str = "kube-system") -> Configuration:
     plain = quick_configuration()
     replace = msgspec.structs.replace
     return replace(
         plain,
-        client=replace(plain.client, qps=qps, burst=1 if qps else 30),
+        client=replace(plain.client, qps=qps, burst=1 if 0 < qps < 1 else 30),
         leader_election=replace(plain.leader_election, resource_namespace=namespace),
     )
 
@@ -266,8 +266,8 @@ async def the_server_fails_half_the_time(stage: Scraper) -> None:
 async def the_rate_is_set_too_low(stage: Scraper) -> None:
     stage.world.configuration = configured(qps=0.5)
     stage.target("a", stage.world.start())
-    await stage.world.call("POST", SETS, replica_set("web", 2000))
-    await stage.watch(1500)
+    await stage.world.call("POST", SETS, replica_set("web", 900))
+    await stage.watch(1300)
 
 
 async def nobody_records_events(stage: Scraper) -> None:
@@ -282,7 +282,7 @@ async def no_metrics_can_be_had(stage: Scraper) -> None:
     stage.world.api.faults.add(Fault(Refuse(503), "list", "pods", agent="/hpa$"))
     stage.target("a", stage.world.start({**WORKLOADS, **HPA}))
     await autoscaled(stage.world)
-    await stage.watch(1500)
+    await stage.watch(1300)
 
 
 FAULTS: dict[str, Scenario] = {
@@ -324,6 +324,7 @@ async def autoscaled(world: World) -> None:
 async def an_ordinary_day(stage: Scraper) -> None:
     """Two processes; work comes, is rolled out and scaled; the leader is replaced in order."""
     controllers = {**WORKLOADS, **HPA}
+    stage.world.configuration = configured(qps=20.0)
     first = stage.target("a", stage.world.start(controllers, identity="a"))
     stage.target("b", stage.world.start(controllers, identity="b"))
     await stage.watch(60)
@@ -335,7 +336,7 @@ async def an_ordinary_day(stage: Scraper) -> None:
     await stage.world.patch(f"{DEPLOYMENTS}/roll", changes)
     await stage.watch(300)
     await first.stop()
-    await stage.watch(1200)
+    await stage.watch(900)
 
 
 _played: dict[Scenario, Samples] = {}
