@@ -111,8 +111,8 @@ def undisturbed(place, disturb, holds):
     assert place.answers() == place.asked + 1
     print(
         f"answers: median {statistics.median(calm) * 1000:.0f} ms before, "
-        f"{statistics.median(busy) * 1000:.0f} ms meanwhile, {max(busy) * 1000:.0f} ms at most, {len(busy)} in all; "
-        f"{place.longest_without_renewal() * 1000:.0f} ms between renewals at most"
+        f"{statistics.median(busy) * 1000:.0f} ms meanwhile, {max(busy) * 1000:.0f} ms at most, "
+        f"{len(busy)} in all; {place.longest_without_renewal() * 1000:.0f} ms between renewals at most"
     )
 
 
