@@ -5,7 +5,7 @@ Guarantees: everything its `BlockingContext` does is done by the host's loop, be
 rate limit and write-through as any other write; a key's next reconcile waits until the thread of
 the last one has ended, even if that one was cut off; once a reconcile is cut off (deadline, end of
 leadership), everything its thread still asks for raises `ReconcileEnded`. It cannot end a thread
-that does not ask: such threads are told of, counted, and at most `MOST_ABANDONED` of them are left
+that does not ask: such threads are logged, and at most `MOST_ABANDONED` of them are left
 behind. `observe` runs on the loop, as always: the cache belongs to it. Owns one thread per reconcile.
 """
 
@@ -164,6 +164,7 @@ class BlockingContext:
     def __init__(self, ctx: Context, bridge: _Bridge) -> None:
         self.key = ctx.key
         self.log = ctx.log
+        self.dry_run = ctx.dry_run
         self._ctx = ctx
         self._ask = bridge.ask
 

@@ -64,6 +64,11 @@ class Context:
         self._grants = grants
         self._outcomes: list[Outcome] = []
 
+    @property
+    def dry_run(self) -> bool:
+        """Say whether nothing may be changed: plans are told only, and so must be what is outside."""
+        return isinstance(self._applier, RehearsedReconcile)
+
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
         return self._clock.wall()

@@ -306,6 +306,23 @@ def test_a_crash_behind_any_write_makes_no_second_network_and_loses_none(
     play(story)
 
 
+def test_a_dry_run_asks_nothing_outside(play: Any) -> None:
+    async def story(outside: Outside, world: World, daemon: Daemon) -> None:
+        await created(outside, world)
+        await daemon.stop()
+        await world.patch(f"{NETWORKS}/example-network", {"spec": {"cidr": "172.16.0.0/16", "gateway": ""}})
+        await world.call("POST", NETWORKS, {**document("network.yaml"), "metadata": {"name": "other"}})
+        asked = outside.asked
+        rehearsal = world.start({"network": "network:NetworkController"}, identity="two", dry_run=True)
+        await world.clock.sleep(120)
+        assert outside.asked == asked
+        other = await world.call("GET", f"{NETWORKS}/other")
+        assert "finalizers" not in other["metadata"]
+        await rehearsal.stop()
+
+    play(story)
+
+
 def test_a_deployment_that_asks_for_a_network_has_one_while_it_lives(play: Any) -> None:
     async def story(outside: Outside, world: World, daemon: Daemon) -> None:
         await world.call("POST", DEPLOYMENTS, document("deployment.yaml"))
