@@ -2,7 +2,7 @@
 
 Drives the machine of `kcm.manager.host_life` with what the process and its channel do.
 Guarantees: what a host sends is checked, and a host that sends rubbish is killed and started
-again, not obeyed; its feed is attached when it declares and detached before its successor is
+again, not obeyed; its feed (`host_feed`) is attached when it declares and detached before its successor is
 launched; it is promoted only behind a freshness barrier that began in this term and after its
 predecessor was reaped. A host's death reaches nobody else. The supervisor owns its machine's state.
 """
@@ -10,26 +10,22 @@ predecessor was reaped. A host's death reaches nobody else. The supervisor owns 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from kcm.base.clock import Clock
-from kcm.cache.projection import decode
 from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.limits import HostLimits
 from kcm.host.messages import (
     MOST_BARRIERS,
-    MOST_DISCOVERIES,
-    MOST_WATCHES,
     Barrier,
     BarrierPassed,
     Configure,
     ControllerReport,
     Declare,
-    DiscoveryDeclaration,
     Heartbeat,
     Lead,
     MetricsReport,
@@ -46,12 +42,13 @@ from kcm.host.messages import (
     ToManager,
 )
 from kcm.manager import host_life as life
-from kcm.manager.discovered_watches import DiscoveredWatches
 from kcm.manager.discovery import Discoverer
 from kcm.manager.eventpost import EventPost
-from kcm.manager.informers import Informers, Subscription
-from kcm.manager.launcher import Channel, HostHandle, HostLauncher
+from kcm.manager.host_feed import HostFeed
+from kcm.manager.informers import Informers
+from kcm.manager.launcher import HostHandle, HostLauncher
 from kcm.manager.usage import Usage
+from kcm.objects.resource import ResourceType
 from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
@@ -100,8 +97,7 @@ class HostSupervisor:
         self._settings = settings
         self._launcher = launcher
         self._informers = informers
-        self._discoverer = discoverer
-        self._discovered: DiscoveredWatches | None = None
+        self._feed = HostFeed(informers, discoverer, clock)
         self._exposition = exposition
         self._restarts = metrics.counter(
             "kcm_host_restarts_total", "Ends of a host that nobody asked for.", ("host",)
@@ -111,11 +107,9 @@ class HostSupervisor:
         self._log = logger("manager.hosts").bind(host=name)
         self._inputs: asyncio.Queue[life.Input] = asyncio.Queue()
         self._handle: HostHandle | None = None
-        self._subscriptions: list[Subscription] = []
         self._deadline: float | None = None
         self._handover: Mapping[str, str] | None = None
         self._promotion: asyncio.Task[None] | None = None
-        self._barriers = 0
         self._stopped = False
         self._may_write = False
         self._declared = False
@@ -135,12 +129,12 @@ class HostSupervisor:
     @property
     def watches(self) -> tuple[WatchSpec, ...]:
         """Return what the host has declared that it watches."""
-        return tuple(subscription.spec for subscription in self._subscriptions)
+        return self._feed.watches
 
     @property
     def excused(self) -> Mapping[WatchSpec, str]:
         """Return the discovered watches that cannot be read and are not waited for, and why."""
-        return self._discovered.excused if self._discovered is not None else {}
+        return self._feed.excused
 
     async def run(self) -> None:
         """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host first."""
@@ -279,15 +273,8 @@ class HostSupervisor:
         self._inputs.put_nowait(life.Gone(await handle.ended()))
 
     async def _promote(self) -> None:
-        """Prove that the replicas are fresh, then let the workers work.
-
-        What was discovered is left out: proof for each of a hundred resources would take long, one
-        that cannot be read would take for ever, and who reads all there is has to ask anyway.
-        """
-        if self._handover is None:
-            await self._informers.barrier(self._subscriptions)
-        else:
-            await self._informers.reached(self._subscriptions, self._handover)
+        """Prove that the replicas are fresh, then let the workers work."""
+        await self._feed.fresh(self._handover)
         self._promotion = None
         if isinstance(self.state, life.Ready) and self._deadline is not None:
             self._may_write = True
@@ -313,23 +300,12 @@ class HostSupervisor:
 
     def _take(self, message: ToManager, tasks: asyncio.TaskGroup) -> None:
         match message:
-            case Declare(watches, discoveries, hears):
-                too_many = len(watches) > MOST_WATCHES or len(discoveries) > MOST_DISCOVERIES
-                if too_many or self._subscriptions or self._discovered is not None:
-                    raise ValueError("declared too many watches, or twice")
-                self._declared = True
-                self._post.declared(self.name, hears)
-                self._inputs.put_nowait(life.Declared())
+            case Declare():
                 assert self._handle is not None
-                for number, watch in enumerate(watches):
-                    self._subscriptions.append(
-                        self._informers.subscribe(
-                            watch.spec, decode(bytes(watch.projection)), self._handle.channel, number
-                        )
-                    )
-                self._informers.declared(self.name)
-                if discoveries:
-                    self._discover(discoveries, len(watches), self._handle.channel)
+                self._feed.attach(self.name, message, self._handle.channel, self._send)
+                self._declared = True
+                self._post.declared(self.name, message.hears)
+                self._inputs.put_nowait(life.Declared())
             case Refuse(controller, key, reason):
                 self._informers.declared(self.name)
                 self._refused(f"controllers.{controller}" + (f".{key}" if key else ""), reason)
@@ -352,22 +328,11 @@ class HostSupervisor:
             case NeedCredentials():
                 self._need_credentials()
             case Barrier(number, resources):
-                if self._barriers >= MOST_BARRIERS:
+                if not self._feed.begin_barrier():
                     # The server is away and keys gave up waiting: each asks again when it is tried again.
-                    self._log.warning("barrier not taken", under_way=self._barriers)
+                    self._log.warning("barrier not taken", under_way=MOST_BARRIERS)
                     return
-                self._barriers += 1
-                discovered = self._discovered.subscriptions if self._discovered is not None else []
-                known = (*self._subscriptions, *discovered)
-                wanted = [s for s in known if s.spec.resource in resources]
-                tasks.create_task(self._answer_barrier(self.epoch, number, wanted))
-
-    def _discover(self, declared: tuple[DiscoveryDeclaration, ...], first: int, channel: Channel) -> None:
-        """Feed the host what the server has. Its promotion waits for none of it (see `_promote`)."""
-        self._discovered = DiscoveredWatches(
-            declared, first, self._informers, channel, self._send, self._clock
-        )
-        self._discoverer.add(self._discovered)
+                tasks.create_task(self._answer_barrier(self.epoch, number, resources))
 
     def _refused(self, where: str, reason: str) -> None:
         if self._declared:
@@ -380,13 +345,10 @@ class HostSupervisor:
         self._inputs.put_nowait(life.RefusedNow(f"{where}: {reason}"[:1000]))
         self.refused.set()
 
-    async def _answer_barrier(self, epoch: int, number: int, wanted: list[Subscription]) -> None:
-        try:
-            await self._informers.barrier(wanted)
-            if epoch == self.epoch:
-                self._send(BarrierPassed(number))
-        finally:
-            self._barriers -= 1
+    async def _answer_barrier(self, epoch: int, number: int, resources: Iterable[ResourceType]) -> None:
+        await self._feed.barrier(resources)
+        if epoch == self.epoch:
+            self._send(BarrierPassed(number))
 
     def _send(self, message: msgspec.Struct) -> None:
         if self._handle is not None:
@@ -421,13 +383,7 @@ class HostSupervisor:
         else:
             self._log.error("host ended", pid=self.pid, how=how)
             self._restarts.inc()
-        for subscription in self._subscriptions:
-            self._informers.unsubscribe(subscription)
-        self._subscriptions = []
-        if self._discovered is not None:
-            self._discoverer.remove(self._discovered)
-            self._discovered.close()
-            self._discovered = None
+        self._feed.detach()
         self._exposition.drop(self.name)
         self._post.close(self.name)
         self._handle = None
