@@ -20,7 +20,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from kcm import Controller, Done, primary
+from kcm.base.errors import ConfigurationError
 from kcm.config.schema import Configuration
+from kcm.manager.reload import Desired
 from kcm.objects import ConfigMap, Resource
 from kcm.sandbox.api.faults import Fault, Refuse, SilenceWatch
 from kcm.testing.virtual import run
@@ -285,6 +287,16 @@ async def no_metrics_can_be_had(stage: Scraper) -> None:
     await stage.watch(1300)
 
 
+async def the_file_becomes_a_wrong_one(stage: Scraper) -> None:
+    def understand(text: bytes) -> Desired:
+        raise ConfigurationError("kcm.yaml", "client.qsp", "is unknown")
+
+    daemon = stage.target("a", stage.world.start())
+    # Any file whose text is not the one in force.
+    daemon.manager.follow(str(MONITORING / "kcm.json"), b"", understand)
+    await stage.watch(420)
+
+
 FAULTS: dict[str, Scenario] = {
     "KcmDown": all_gone,
     "KcmNoLeader": nobody_may_lead,
@@ -303,6 +315,7 @@ FAULTS: dict[str, Scenario] = {
     "KcmRateLimited": the_rate_is_set_too_low,
     "KcmEventsDropped": nobody_records_events,
     "KcmAutoscalersBlind": no_metrics_can_be_had,
+    "KcmConfigurationRefused": the_file_becomes_a_wrong_one,
 }
 
 
