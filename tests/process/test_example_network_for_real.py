@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "03_network"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NETWORKS = "/apis/samplecrd.k8s.io/v1/namespaces/default/networks"
-PATIENCE = 40.0
+PATIENCE = 90.0
 
 
 def call(address, method, path, body=None):
