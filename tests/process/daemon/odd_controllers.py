@@ -67,6 +67,8 @@ def obey(directory):
                 threading.Thread(target=leak, daemon=True).start()
             case "spin":
                 threading.Thread(target=spin, daemon=True).start()
+            case "huge":
+                KEPT.append(bytearray(4 * 1024**3))
             case "files":
                 KEPT.extend(os.open("/dev/null", os.O_RDONLY) for _ in range(100))
             case "bomb":

@@ -178,6 +178,25 @@ def test_sys_exit_in_a_reconcile_is_one_key_s_failure(neighbourhood):
     assert place.daemon.host("odd")["epoch"] == 1
 
 
+def test_one_allocation_far_beyond_the_limit_of_memory_fails_alone(neighbourhood):
+    place = neighbourhood(limits={"memory": "200Mi"})
+    raised = lambda: place.daemon.records("reconcile raised")  # noqa: E731 - asked twice
+    undisturbed(place, lambda: place.order("huge"), raised)
+    assert raised()[0]["error"] == "MemoryError()"
+    assert place.daemon.host("odd")["epoch"] == 1
+
+
+def test_settings_that_do_not_fit_are_reported_and_the_others_go_on(neighbourhood):
+    place = neighbourhood(settled=False, settings={"directori": "/tmp"})
+    eventually(lambda: place.daemon.host("odd")["state"] == "refused", what="refused")
+    for _ in range(QUESTIONS):
+        place.ask()
+    (record,) = place.daemon.records("host refuses its configuration")
+    assert record["where"] == "controllers.odd.settings"
+    assert "directori" in record["reason"]
+    assert place.daemon.stop() == 0
+
+
 def test_a_reconcile_that_hangs_is_cut_off_and_holds_only_its_key(neighbourhood):
     place = neighbourhood("odd_controllers:Hanging", reconcileTimeout="1s")
     cut_off = lambda: place.daemon.records("reconcile timed out")  # noqa: E731 - asked twice
