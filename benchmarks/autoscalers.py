@@ -35,11 +35,12 @@ async def run(options: Options) -> Report:
     """Measure."""
     report = Report("autoscalers", "autoscalers: a thousand of them, and a slow metrics API beside")
     count = options.scaled(COUNT, 2)
-    periods = PERIODS if options.size >= 0.1 else 1
-    report.facts = {"autoscalers": count, "pods": count * SIZE, "seconds": periods * PERIOD}
+    period, periods = (PERIOD, PERIODS) if options.size >= 0.01 else (1.0, 2)
+    report.facts = {"autoscalers": count, "pods": count * SIZE, "seconds": periods * period}
+    settings = f"controllers: {{hpa: {{settings: {{syncPeriod: {period}}}}}}}\n"
     async with (
         cluster() as server,
-        manager(server, OFTEN, controllers="replicaset,deployment,hpa,eventrecorder") as kcm,
+        manager(server, OFTEN + settings, controllers="replicaset,deployment,hpa,eventrecorder") as kcm,
         instant_kubelets(server),
     ):
         await kcm.leading()
@@ -49,19 +50,19 @@ async def run(options: Options) -> Report:
             await statuses.all(count)
         await kcm.tree.quiet(options.pause, within=300.0)
         before = kcm.tree.cpu()
-        await asyncio.sleep(PERIOD)
-        idle = (kcm.tree.cpu() - before) / PERIOD * 100
+        await asyncio.sleep(period)
+        idle = (kcm.tree.cpu() - before) / period * 100
 
         await _create(server, _autoscalers(server), (_autoscaler(f"web-{n}", _cpu()) for n in range(count)))
-        await asyncio.sleep(3 * PERIOD)
-        plain = await _measure(kcm, periods)
+        await asyncio.sleep(3 * period)
+        plain = await _measure(kcm, period, periods)
 
         await server.ask("POST", "/sandbox/faults", _slow())
         names = [f"slow-{number}" for number in range(SLOW)]
         await _create(server, deployments(server), map(_deployment, names))
         await _create(server, _autoscalers(server), (_autoscaler(name, _queue()) for name in names))
-        await asyncio.sleep(2 * PERIOD)
-        beside = await _measure(kcm, periods)
+        await asyncio.sleep(2 * period)
+        beside = await _measure(kcm, period, periods)
     report.add("cpu_percent", "CPU of all kcm processes, of one core", plain["cpu"], "%", most=10.0)
     report.add("idle_percent", "the same without autoscalers", idle, "%")
     report.add("evaluations", "evaluations in each period, of one an autoscaler", plain["share"])
@@ -72,10 +73,10 @@ async def run(options: Options) -> Report:
     return report
 
 
-async def _measure(kcm: ManagerProcess, periods: int) -> dict[str, float]:
+async def _measure(kcm: ManagerProcess, period: float, periods: int) -> dict[str, float]:
     """Return CPU, share of the evaluations that were due, and the bound of the lateness."""
     late_before, cpu, began = _late(await kcm.metrics()), kcm.tree.cpu(), time.perf_counter()
-    await asyncio.sleep(periods * PERIOD)
+    await asyncio.sleep(periods * period)
     seconds, spent = time.perf_counter() - began, kcm.tree.cpu() - cpu
     text = await kcm.metrics()
     late = {bound: number - late_before.get(bound, 0.0) for bound, number in _late(text).items()}
@@ -83,7 +84,7 @@ async def _measure(kcm: ManagerProcess, periods: int) -> dict[str, float]:
     known = float(re.findall(r"^horizontal_pod_autoscaler_controller_num_\S+ (\S+)$", text, re.M)[0])
     return {
         "cpu": spent / seconds * 100,
-        "share": total / (known * seconds / PERIOD),
+        "share": total / (known * seconds / period),
         "late": min(bound for bound, number in late.items() if number >= total),
     }
 
