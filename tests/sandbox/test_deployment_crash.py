@@ -181,7 +181,8 @@ async def play(
         await world.clock.sleep(30.0)
         assert world.writes == quiet
         writes = daemon.writes
-        assert (len(daemon.launcher.handles) > len(WORKLOADS)) is (crash_after is not None)
+        hosts = len(WORKLOADS) + 1  # theirs, and the recorder's
+        assert (len(daemon.launcher.handles) > hosts) is (crash_after is not None)
         await daemon.stop()
         assert not bounds.broken
         assert not twins.broken
