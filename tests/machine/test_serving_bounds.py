@@ -60,16 +60,18 @@ def test_those_who_send_slowly_and_hold_every_connection_keep_no_probe_out() -> 
         server = HttpServer(fine, max_connections=8)
         port = await server.start("127.0.0.1", 0)
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        for _, writer in slow:
-            writer.write(b"GET /livez HTTP/1.1\r\nX-")
-        for _ in range(30):
-            async with asyncio.timeout(1.0):
-                assert (await ask(port)).startswith(b"HTTP/1.1 200")
-        gone = await asyncio.gather(*(closed(reader) for reader, _ in slow))
-        assert sum(gone) >= 12
-        await server.stop()
-        for _, writer in slow:
-            writer.close()
+        try:
+            for _, writer in slow:
+                writer.write(b"GET /livez HTTP/1.1\r\nX-")
+            for _ in range(30):
+                async with asyncio.timeout(10.0):
+                    assert (await ask(port)).startswith(b"HTTP/1.1 200")
+            gone = await asyncio.gather(*(closed(reader) for reader, _ in slow))
+            assert sum(gone) >= 12
+        finally:
+            for _, writer in slow:
+                writer.close()
+            await server.stop()
 
     on_real_sockets(scenario())
 
