@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from controllers.hpa.queries import Query
@@ -55,7 +56,8 @@ class Fetcher:
                 continue  # whoever asked was cancelled; ask again
             return shared
         answer: asyncio.Future[Any] = loop.create_future()
-        self._keep(query, _Held(answer, loop.time() + max(fresh_for, self._seconds)))
+        # Under way, it is shared however long it waits for its turn: a slow API is not asked twice.
+        self._keep(query, _Held(answer, inf))
         try:
             value = read(query, await self._ask(ctx, query))
         except asyncio.CancelledError:

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from kcm import __version__
 from kcm.base.errors import ConfigurationError
@@ -26,6 +26,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(BAD_CONFIGURATION)
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="kcm", description="A Kubernetes controller manager in Python.", allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_sandbox(commands)
+    _add_check(commands)
+    _add_crd(commands)
+    _add_rbac(commands)
+    _add_new(commands)
+    _add_version(commands)
+    return parser
 
+
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser("run", help="run the controllers against a cluster", allow_abbrev=False)
     run.set_defaults(command=_run)
     run.add_argument(
@@ -80,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     run.add_argument("--log-format", choices=("auto", "json", "text"))
 
+
+def _add_sandbox(commands: _Commands) -> None:
     sandbox = commands.add_parser(
         "sandbox",
         help="start an embedded control plane for development, with the manager on it",
@@ -128,10 +143,14 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--no-manager", action="store_true", help="the control plane only")
     sandbox.add_argument("--config", metavar="F", help="configuration file of the manager")
 
+
+def _add_check(commands: _Commands) -> None:
     check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
     check.set_defaults(command=_check_config)
     check.add_argument("file", metavar="F")
 
+
+def _add_crd(commands: _Commands) -> None:
     crd = commands.add_parser(
         "crd", help="print the CustomResourceDefinition of a declared type", allow_abbrev=False
     )
@@ -140,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
         "types", nargs="+", metavar="TYPE", help="module:Class, file.py:Class, or a whole module"
     )
 
+
+def _add_rbac(commands: _Commands) -> None:
     rbac = commands.add_parser("rbac", help="print the roles that a controller needs", allow_abbrev=False)
     rbac.set_defaults(command=_rbac)
     rbac.add_argument("controllers", nargs="+", metavar="CONTROLLER", help="module:Class or file.py")
@@ -152,6 +173,8 @@ def _parser() -> argparse.ArgumentParser:
         help="the account's namespace (default: %(default)s)",
     )
 
+
+def _add_new(commands: _Commands) -> None:
     new = commands.add_parser("new", help="write a project with a controller of your own", allow_abbrev=False)
     new.set_defaults(command=_new)
     new.add_argument("name", metavar="NAME", help="such as my-operator")
@@ -160,9 +183,10 @@ def _parser() -> argparse.ArgumentParser:
         "--group", default="example.dev", metavar="G", help="API group of its type (default: %(default)s)"
     )
 
+
+def _add_version(commands: _Commands) -> None:
     version = commands.add_parser("version", help="print the version", allow_abbrev=False)
     version.set_defaults(command=_version)
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:

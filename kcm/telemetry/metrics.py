@@ -155,8 +155,3 @@ def _label_text(value: str) -> str:
     # A lone surrogate cannot be written as UTF-8; one such label would cost the whole snapshot.
     plain = value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     return plain[:MOST_LABEL_TEXT]
-
-
-def _sendable(value: str) -> str:
-    # A lone surrogate cannot be written as UTF-8; one such label would cost the whole snapshot.
-    return value[:MOST_LABEL_TEXT].encode("utf-8", "backslashreplace").decode()[:MOST_LABEL_TEXT]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from kcm.sandbox.api.records import Record, decode, encode, with_owners
+from kcm.sandbox.api.records import Record, encode, with_owners
 
 ADDED = "ADDED"
 MODIFIED = "MODIFIED"
@@ -64,11 +64,6 @@ class Event:
 def watch_line(kind: str, raw: bytes) -> bytes:
     """Return one watch event as a line."""
     return b'{"type":"' + kind.encode() + b'","object":' + raw + b"}\n"
-
-
-def object_of(line: bytes) -> object:
-    """Return the object inside a watch line."""
-    return decode(line)["object"]
 
 
 class History:

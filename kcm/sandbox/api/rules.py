@@ -101,11 +101,6 @@ _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
 
 
-def has_generation(kind: str) -> bool:
-    """Say whether objects of the kind count their generations."""
-    return kind in _GENERATION
-
-
 def check_shape(resource: ResourceInfo, obj: Any) -> Json:
     """Return `obj` as an object of the resource, its kind filled in; 400 when it is another thing."""
     if not isinstance(obj, dict):
