@@ -87,8 +87,12 @@ def kill_group(leader: int) -> None:
     session = os.getsid(0)
     for entry in os.listdir("/proc"):
         if entry.isdigit() and _group_of(int(entry)) == (leader, session):
-            # One signal to the group: while it is sent, none of its members can fork.
-            os.killpg(leader, signal.SIGKILL)
+            try:
+                # One signal to the group: while it is sent, none of its members can fork.
+                os.killpg(leader, signal.SIGKILL)
+            except ProcessLookupError:
+                # Killed a moment ago, it was reaped since we looked: that must not end the manager.
+                pass
             return
 
 

@@ -128,6 +128,16 @@ def test_a_group_of_another_session_is_nobody_s_to_kill() -> None:
         stranger.wait()
 
 
+def test_a_group_that_ends_by_itself_while_it_is_looked_up_is_left_in_peace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = subprocess.Popen(["true"], process_group=0)
+    gone.wait()
+    # What was read a moment ago, when it was still there.
+    monkeypatch.setattr("kcm.manager.usage._group_of", lambda pid: (gone.pid, os.getsid(0)))
+    kill_group(gone.pid)
+
+
 def test_a_fork_bomb_is_not_counted_to_its_end() -> None:
     usage = read_usage(os.getpid())
     assert usage is not None
