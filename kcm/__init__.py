@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kcm.runtime.context import Context
     from kcm.runtime.controller import Controller, Rate
     from kcm.runtime.finalizers import add_finalizer, remove_finalizer, with_finalizer
-    from kcm.runtime.grants import Undeclared, writes
+    from kcm.runtime.grants import Undeclared, anything, writes
     from kcm.runtime.inbox import emitted
     from kcm.runtime.plan import Action, Apply, Create, Delete, Outcome, Pace, Plan, Target
     from kcm.runtime.predicates import (
@@ -88,6 +88,7 @@ __all__ = [
     "all_of",
     "annotations_changed",
     "any_of",
+    "anything",
     "claim",
     "claim_error",
     "discovers",
@@ -151,6 +152,7 @@ _HOMES = {
     "all_of": "kcm.runtime.predicates",
     "annotations_changed": "kcm.runtime.predicates",
     "any_of": "kcm.runtime.predicates",
+    "anything": "kcm.runtime.grants",
     "claim": "kcm.runtime.claims",
     "claim_error": "kcm.runtime.claims",
     "discovers": "kcm.runtime.watches",

@@ -29,7 +29,7 @@ from controllers.garbagecollector.observe import (
 from controllers.garbagecollector.references import FOREGROUND, ORPHAN
 from controllers.garbagecollector.searching import search
 from controllers.garbagecollector.touches import touched
-from kcm import Controller, Done, NotFound, Plan, Rate, RequeueAfter, claim_error, discovers
+from kcm import Controller, Done, NotFound, Plan, Rate, RequeueAfter, anything, claim_error, discovers
 from kcm.objects import OwnerReference, PartialObject
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
     name = "garbagecollector"
     aliases: ClassVar[tuple[str, ...]] = ("garbage-collector-controller", "garbagecollector")
     watches = (discovers(touches=touched, verbs=("list", "watch", "delete"), excluding=NOT_COLLECTED),)
+    writes = anything("patch", "delete")
     workers = 20
     rate = Rate(100.0, 200)
 

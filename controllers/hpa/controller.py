@@ -24,7 +24,7 @@ from controllers.hpa.settings import Settings
 from controllers.hpa.status import remembered
 from controllers.hpa.targets import Targets
 from controllers.hpa.wishes import default_wishes, wishes_of
-from kcm import Controller, Done, Rate, RequeueAfter, primary, watches
+from kcm import Controller, Done, Rate, RequeueAfter, anything, primary, watches, writes
 from kcm.objects import HorizontalPodAutoscaler, MeasuredPod, ReplicaSet
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class HorizontalPodAutoscalerController(Controller[HorizontalPodAutoscaler, Seen
         watches(MeasuredPod, to=_nobody, indexes={BY_LABEL: label_pairs}),
         watches(ReplicaSet, to=_nobody),
     )
+    # Its targets are of any type that has a scale.
+    writes = writes(HorizontalPodAutoscaler, "status"), anything("scale")
     settings_type = Settings
     # Each waits for its target's scale and its metrics most of the time.
     workers = 500

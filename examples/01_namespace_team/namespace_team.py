@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kcm import Cache, Context, Controller, Done, Key, Plan, Result, primary, watches
+from kcm import Cache, Context, Controller, Done, Key, Plan, Result, primary, watches, writes
 from kcm.objects import ConfigMap, Namespace, ObjectMeta
 
 TEAM = "example.kcm.dev/team"
@@ -49,6 +49,7 @@ class NamespaceTeamController(Controller[Namespace, Seen]):
 
     name = "namespace-team"
     watches = primary(Namespace), watches(ConfigMap, to=namespace_of, label_selector=f"{OURS}=true")
+    writes = writes(ConfigMap, "create", "patch", "delete")
 
     def observe(self, cache: Cache, key: Key) -> Seen | None:
         namespace = cache.get(Namespace, key)

@@ -13,7 +13,21 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kcm import Cache, Context, Controller, Done, Key, Pace, Plan, RequeueAfter, Result, owned, owns, primary
+from kcm import (
+    Cache,
+    Context,
+    Controller,
+    Done,
+    Key,
+    Pace,
+    Plan,
+    RequeueAfter,
+    Result,
+    owned,
+    owns,
+    primary,
+    writes,
+)
 from kcm.objects import ObjectMeta, Resource, Spec, owned_by
 
 IMAGE = "example/chore:1"
@@ -87,6 +101,7 @@ class ChoreController(Controller[Chore, Seen]):
 
     name = "chore"
     watches = primary(Chore), owns(Run)
+    writes = writes(Run, "create", "delete")
 
     def observe(self, cache: Cache, key: Key) -> Seen | None:
         chore = cache.get(Chore, key)

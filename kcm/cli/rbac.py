@@ -15,6 +15,7 @@ import yaml
 from kcm.base.errors import ConfigurationError
 from kcm.cli.targets import find_controller, importable
 from kcm.runtime.controller import Controller
+from kcm.runtime.grants import EVERYTHING, grants_of
 from kcm.runtime.roles import roles
 from kcm.runtime.soundness import fault_of
 
@@ -28,13 +29,18 @@ def rbac(options: argparse.Namespace) -> int:
 
 def roles_text(controllers: list[type[Controller[Any, Any]]], name: str, account: str, namespace: str) -> str:
     """Return the YAML of the roles, with a word about controllers that do not say what they write."""
-    silent = [each.__name__ for each in controllers if each.writes is None]
-    head = "".join(
-        f"# {each} does not declare what it writes: give it `writes = writes(…), …`, or add it here.\n"
-        for each in silent
-    )
+    head = "".join(_warning(each) for each in controllers)
     documents = roles(controllers, name, account, namespace)
     return head + yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True, width=100)
+
+
+def _warning(controller: type[Controller[Any, Any]]) -> str:
+    name = controller.__name__
+    if controller.writes is None:
+        return f"# {name} has no `writes`: it may do here what its watches imply. Declare it to be exact.\n"
+    if any(grant.resource == EVERYTHING for grant in grants_of(controller.writes, controller.watches)):
+        return f"# {name} may write objects of every type, and so may this role.\n"
+    return ""
 
 
 def controller_of(target: str) -> type[Controller[Any, Any]]:

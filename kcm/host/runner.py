@@ -23,7 +23,7 @@ from kcm.host.replicas import Replicas
 from kcm.objects.resource import Key, Resource
 from kcm.runtime.applier import Applier
 from kcm.runtime.context import Context
-from kcm.runtime.controller import Controller
+from kcm.runtime.controller import Controller, allowance_of
 from kcm.runtime.dispatcher import Dispatcher, Freshness
 from kcm.runtime.enqueue import Change, keys_of
 from kcm.runtime.events import EventSink, Outbox
@@ -61,10 +61,10 @@ class ControllerRunner:
         self._cache = replicas.cache(controller.watches)
         primaries = (watch.type for watch in controller.watches if watch.role == "primary")
         self._primary = next(primaries, None)
-        self._touching: list[Change] = []
+        self._allowance = allowance_of(controller)
         self._clock = clock
-        self._rng = rng
-        log = logger(f"controller.{task.name}")
+        self._metrics = metrics
+        self._log = logger(f"controller.{task.name}")
         self._queue_metrics = PrometheusQueueMetrics(metrics, task.name)
         self._queue: WorkQueue[Key] = WorkQueue(
             clock=clock,
@@ -72,44 +72,27 @@ class ControllerRunner:
             backoff=Backoff(SMALLEST_BACKOFF, task.max_backoff, jitter=0.1),
             metrics=self._queue_metrics,
         )
-        api = client(task.name)
-        self._events = EventSink(
-            task.name, controller.component or task.name, instance, outbox, clock, metrics
-        )
+        component = controller.component or task.name
+        self._events = EventSink(task.name, component, instance, outbox, clock, metrics)
         self._inbox = (
             Inbox(controller.hears, self._queue.add, metrics, task.name) if controller.hears else None
         )
-        writer = Applier(api, replicas, self._events, width)
-        rehearsal = Rehearsal(task.name, rehearse, metrics, log) if rehearse is not None else None
-
-        def applier(key: Key) -> Applier | RehearsedReconcile:
-            return rehearsal.begin(key) if rehearsal is not None else writer
-
+        api = client(task.name)
+        make = self._rehearsed(api, rehearse) if rehearse is not None else self._real(api, replicas, width)
         self._dispatcher = Dispatcher(
             controller,
             self._queue,
             self._cache,
             freshness,
-            lambda key: Context(
-                *(key, clock, self._cache, applier(key), api, metrics, log.bind(key=str(key))),
-                events=self._events if rehearsal is None else None,
-                inbox=self._inbox,
-                grants=controller.writes,
-            ),
+            make,
             ReconcileMetrics(metrics, task.name, clock),
             clock,
-            log,
+            self._log,
             task.reconcile_timeout or controller.reconcile_timeout,
         )
         self._width = task.workers or controller.workers
         self._workers: asyncio.Task[None] | None = None
-        for watch in controller.watches:
-            change = keys_of(watch, self._primary, self._cache)
-            if watch.discovers is not None:
-                self._touching.append(change)
-                replicas.graph(watch).subscribe(self._handler(change))
-            else:
-                replicas.replica(watch).subscribe(self._handler(change))
+        self._touching = self._listen(replicas)
 
     @property
     def hears(self) -> bool:
@@ -160,6 +143,38 @@ class ControllerRunner:
             failing=reading.failing,
             workers=self._width,
         )
+
+    def _real(self, api: ApiClient, replicas: Replicas, width: int) -> Callable[[Key], Context]:
+        """Return what makes the contexts of reconciles that write."""
+        writer = Applier(api, replicas, self._events, width)
+        return lambda key: self._context(key, api, writer, self._events)
+
+    def _rehearsed(self, api: ApiClient, rehearse: Callable[[Planned], None]) -> Callable[[Key], Context]:
+        """Return what makes the contexts of a dry run."""
+        rehearsal = Rehearsal(self._task.name, rehearse, self._metrics, self._log)
+        return lambda key: self._context(key, api, rehearsal.begin(key), None)
+
+    def _context(
+        self, key: Key, api: ApiClient, applier: Applier | RehearsedReconcile, events: EventSink | None
+    ) -> Context:
+        return Context(
+            *(key, self._clock, self._cache, applier, api, self._metrics, self._log.bind(key=str(key))),
+            events=events,
+            inbox=self._inbox,
+            allowance=self._allowance,
+        )
+
+    def _listen(self, replicas: Replicas) -> list[Change]:
+        """Have every change fill the queue; return what names the keys that discovered objects touch."""
+        touching: list[Change] = []
+        for watch in self._controller.watches:
+            change = keys_of(watch, self._primary, self._cache)
+            if watch.discovers is not None:
+                touching.append(change)
+                replicas.graph(watch).subscribe(self._handler(change))
+            else:
+                replicas.replica(watch).subscribe(self._handler(change))
+        return touching
 
     def _handler(self, change: Change) -> Callable[[Resource[Any] | None, Resource[Any] | None, bool], None]:
         def enqueue(old: Resource[Any] | None, new: Resource[Any] | None, initial: bool) -> None:

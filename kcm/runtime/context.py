@@ -24,7 +24,7 @@ from kcm.client.transport import Unanswered
 from kcm.objects.events import Emitted, reference_to
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier, EventSink
-from kcm.runtime.grants import Grant, check
+from kcm.runtime.grants import Allowance
 from kcm.runtime.inbox import Inbox
 from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Failed, Outcome, Patch, Plan, Scale
 from kcm.runtime.rehearsal import Rehearsed, RehearsedReconcile
@@ -48,7 +48,7 @@ class Context:
         log: Logger,
         events: EventSink | None = None,
         inbox: Inbox | None = None,
-        grants: tuple[Grant, ...] | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.key = key
         self.cache = cache
@@ -61,7 +61,7 @@ class Context:
         self._client = client
         self._events = events
         self._inbox = inbox
-        self._grants = grants
+        self._allowance = allowance
         self._outcomes: list[Outcome] = []
 
     @property
@@ -76,12 +76,13 @@ class Context:
     async def apply(self, plan: Plan) -> Outcome:
         """Carry out a plan; what failed is in the outcome, nothing is raised for it.
 
-        Except `Undeclared`, for a plan with a write that the controller's `writes` do not name.
+        Except `Undeclared`, for a plan with a write that the controller does not declare (`kcm.writes`).
         """
+        _check_is_plan(plan)
         if not plan:
             return Outcome()
-        if self._grants is not None:
-            check(self._grants, plan)
+        if self._allowance is not None:
+            self._allowance.check(plan)
         try:
             outcome = await self._applier.apply(plan)
         except Rehearsed:
@@ -189,6 +190,13 @@ class Context:
         """
         async with asyncio.timeout(seconds):
             return await self._client.read(segments, query or {}, max_bytes, metadata_only=metadata_only)
+
+
+def _check_is_plan(given: object) -> None:
+    # None is no plan that has nothing to do: somebody's `decide` has forgotten a return.
+    if not isinstance(given, Plan):
+        found = f"{given!r:.100}"
+        raise TypeError(f"ctx.apply takes a Plan, not {found}: does `decide` return one on every way?")
 
 
 def _may_have_acted(error: Exception) -> bool:

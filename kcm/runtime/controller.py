@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from kcm.objects.metadata import Spec
 from kcm.objects.resource import Key, Resource
-from kcm.runtime.grants import Grant
+from kcm.runtime.grants import Allowance, Declared
 from kcm.runtime.inbox import Emissions
 from kcm.runtime.result import Result
 from kcm.runtime.watches import Watch
@@ -42,8 +42,9 @@ class Controller(ABC, Generic[Primary, Seen]):
     fit; an instance of it is `self.settings` while the controller runs. `workers` (keys at the
     same time), `rate` (requests; None: `client.qps`) and `reconcile_timeout` (seconds; a reconcile
     that takes longer is cut off and counts as failed) hold where the file does not say otherwise.
-    `writes` (see `kcm.writes`) says what the controller writes: a plan with anything else is refused;
-    left out, it may write whatever its role in the cluster allows.
+    `writes` (see `kcm.writes`, `kcm.anything`) says what the controller writes: a plan with anything else
+    is refused. Left out, it may write what its watches imply: what it owns, and the status and
+    finalizers of its primary.
     `hears` (see `kcm.emitted`) has it told what other controllers emit. `component` is how its own
     events name it; left out, its name.
     """
@@ -56,7 +57,7 @@ class Controller(ABC, Generic[Primary, Seen]):
     workers: ClassVar[int] = 5
     rate: ClassVar[Rate | None] = None
     reconcile_timeout: ClassVar[float] = 300.0
-    writes: ClassVar[tuple[Grant, ...] | None] = None
+    writes: ClassVar[Declared] = None
 
     def __init__(self, settings: Spec | None = None) -> None:
         self.settings = settings
@@ -68,3 +69,9 @@ class Controller(ABC, Generic[Primary, Seen]):
     @abstractmethod
     async def reconcile(self, ctx: Context, seen: Seen) -> Result:
         """Bring the world nearer to what `seen` asks for."""
+
+
+def allowance_of(controller: Controller[Any, Any]) -> Allowance:
+    """Return what a controller may write, as its context holds it to that."""
+    kind = type(controller)
+    return Allowance(f"{kind.__module__}.{kind.__qualname__}", controller.writes, controller.watches)

@@ -1,7 +1,8 @@
 """The RBAC rules that a controller needs, from what it declares.
 
-`rights_of` reads `watches` and `writes`; `roles` makes Kubernetes objects of it. Guarantees: the
-same class gives the same rules, in a stable order; nothing is granted that is not declared, but for
+`rights_of` reads `watches` and `writes` (or what the watches imply); `roles` makes Kubernetes objects of
+it. Guarantees: the same class gives the same rules, in a stable order; nothing is granted that is not
+declared, but for
 what the runtime itself needs: `get` on what is watched (`ctx.live`; it tells nothing that `list`
 does not), `get` on what is created (to recognise its own object after an answer that was lost), and
 `update` on the primary's finalizers where it owns objects (an admission plugin asks for it). What
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 from kcm.objects.resource import ResourceType
 from kcm.runtime.controller import Controller
-from kcm.runtime.grants import Grant
+from kcm.runtime.grants import Grant, grants_of
 from kcm.runtime.watches import Watch
 
 Json = dict[str, Any]
@@ -33,6 +34,8 @@ _ASKED: dict[str, tuple[str, tuple[str, ...]]] = {
     "delete": ("", ("delete",)),
     "status": ("status", ("patch",)),
     "scale": ("scale", ("patch",)),
+    # They are changed with the object itself.
+    "finalizers": ("", ("patch",)),
 }
 
 
@@ -84,7 +87,7 @@ def _all_rights(controller: type[Controller[Any, Any]]) -> Iterator[Right]:
         yield from (Right(watch.namespace, resource.group, resource.plural, verb) for verb in READS)
         if watch.role == "primary" and any(each.role == "owned" for each in controller.watches):
             yield Right(watch.namespace, resource.group, f"{resource.plural}/finalizers", "update")
-    for grant in controller.writes or ():
+    for grant in grants_of(controller.writes, controller.watches):
         where = _namespace_of(grant.resource, controller.watches)
         yield from (Right(where, *asked) for asked in _asked(grant))
 

@@ -75,8 +75,7 @@ def _fault_of_types(declared: Iterable[Watch]) -> str:
 
 def _fault_of_writes(found: type[Controller[Any, Any]]) -> str:
     declared: object = found.writes
-    if declared is None or (
-        isinstance(declared, tuple) and all(isinstance(each, Grant) for each in declared)
-    ):
+    each_is_one = isinstance(declared, tuple) and all(isinstance(each, Grant) for each in declared)
+    if declared is None or isinstance(declared, Grant) or each_is_one:
         return ""
-    return "writes must be a tuple of kcm.writes(…), or left out"
+    return 'writes must be made of kcm.writes(T, "create", …), or left out'

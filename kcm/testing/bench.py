@@ -24,7 +24,7 @@ from kcm.host.replicas import Replicas
 from kcm.objects.resource import Key
 from kcm.runtime.applier import Applier
 from kcm.runtime.context import Context
-from kcm.runtime.controller import Controller
+from kcm.runtime.controller import Controller, allowance_of
 from kcm.runtime.plan import Emit
 from kcm.runtime.result import Done, Result
 from kcm.sandbox.api.server import ApiServer
@@ -102,7 +102,8 @@ class Host:
     async def make_pass(self) -> Result:
         """Observe and reconcile once, on the replica as it is."""
         applier = Applier(self.client, self.replicas, self)
-        context = Context(self.key, self._clock, self.cache, applier, self.client, Metrics(), logger("test"))
+        parts = (self.key, self._clock, self.cache, applier, self.client, Metrics(), logger("test"))
+        context = Context(*parts, allowance=allowance_of(self.controller))
         seen = self.controller.observe(self.cache, self.key)
         return await self.controller.reconcile(context, seen) if seen is not None else Done()
 

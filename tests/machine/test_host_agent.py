@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import msgspec
 
-from kcm import Controller, Done, Plan, RequeueAfter, owns, primary
+from kcm import Controller, Done, Plan, RequeueAfter, owns, primary, writes
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import ReplaceBegin, ReplaceEnd, ReplaceItems
 from kcm.client.credentials import Credentials
@@ -29,6 +29,7 @@ class Scribbler(Controller[ReplicaSet, ReplicaSet]):
 
     name = "scribbler"
     watches = (primary(ReplicaSet),)
+    writes = writes(ReplicaSet, "delete")
 
     def observe(self, cache, key):
         return cache.get(ReplicaSet, key)

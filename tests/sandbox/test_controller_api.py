@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -27,14 +28,20 @@ from kcm import (
     RequeueAfter,
     Result,
     RetryAfter,
+    Undeclared,
+    anything,
     generation_changed,
+    owns,
     primary,
+    watches,
     with_finalizer,
     writes,
 )
 from kcm.config.schema import ControllerConfig
-from kcm.objects import ConfigMap, ObjectMeta, Untyped, raw, untyped
+from kcm.objects import ConfigMap, Namespace, ObjectMeta, Pod, Untyped, owned_by, raw, untyped
+from kcm.runtime.controller import allowance_of
 from kcm.telemetry import logging
+from kcm.testing.objects import existing
 from kcm.testing.virtual import run
 from kcm.testing.world import Daemon, World, quick_configuration
 
@@ -73,6 +80,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 class Steps(Controller[ConfigMap, ConfigMap]):
     name = "steps"
     watches = (primary(ConfigMap, namespace="default", label_selector="mine=true"),)
+    writes: ClassVar[Any] = anything()
 
     def observe(self, cache: Cache, key: Key) -> ConfigMap | None:
         return cache.get(ConfigMap, key)
@@ -86,6 +94,17 @@ class Careful(Steps):
     writes = (writes(ConfigMap, "patch"),)
 
 
+class Silent(Steps):
+    """Does not say what it writes, as in a first try."""
+
+    watches = (
+        primary(ConfigMap, namespace="default", label_selector="mine=true"),
+        owns(Pod, namespace="default"),
+        watches(Namespace, to=lambda namespace: ()),
+    )
+    writes = None
+
+
 class Choosy(Steps):
     watches = (primary(ConfigMap, namespace="default", label_selector="mine=true", when=generation_changed),)
 
@@ -93,6 +112,7 @@ class Choosy(Steps):
 class Blocking(BlockingController[ConfigMap, ConfigMap]):
     name = "blocking"
     watches = (primary(ConfigMap, namespace="default", label_selector="mine=true"),)
+    writes = writes(ConfigMap, "patch")
     workers = 2
 
     def observe(self, cache: Cache, key: Key) -> ConfigMap | None:
@@ -116,6 +136,7 @@ class ShopsOfOthers(Controller[Untyped, Untyped]):
 
     name = "shops"
     watches = (primary(SHOP, indexes={"street": lambda shop: (shop.at("spec", "street"),)}),)
+    writes = writes(SHOP, "apply", "status")
 
     def observe(self, cache: Cache, key: Key) -> Untyped | None:
         shop = cache.get(SHOP, key)
@@ -284,7 +305,78 @@ def test_a_write_that_was_not_declared_is_refused_before_anything_is_sent(log: i
     notes.steps = [oversteps]
     play(Careful, story)
     (told,) = [each for each in lines(log) if "may not delete configmaps" in str(each.get("error"))]
-    assert 'add writes(…, "delete")' in told["error"]
+    assert told["error"] == (
+        f"{__name__}.Careful may not delete configmaps default/a (may not): it does not declare that, and "
+        'nothing of the plan was carried out; add writes(ConfigMap, "delete") to its `writes`'
+    )
+
+
+def status_of(seen: ConfigMap) -> Plan:
+    return Plan.patch_status(seen, {"x": "y"}, because="s")
+
+
+def finalizers_of(seen: ConfigMap) -> Plan:
+    return Plan.patch(seen, {"metadata": {"finalizers": [FINALIZER]}}, because="f")
+
+
+def labels_of(seen: ConfigMap) -> Plan:
+    return Plan.patch(seen, {"metadata": {"finalizers": [FINALIZER], "labels": {"l": "m"}}}, because="l")
+
+
+def namespace_of(seen: ConfigMap) -> Plan:
+    return Plan.create(Namespace(metadata=ObjectMeta(name="new")), because="n")
+
+
+def apply_of(seen: ConfigMap) -> Plan:
+    return Plan.apply(pod_of(seen), manager="m", because="a")
+
+
+def pods_of(seen: ConfigMap) -> Plan:
+    return Plan.create(pod_of(seen), because="c") + Plan.delete(pod_of(seen), because="d")
+
+
+def pod_of(seen: ConfigMap) -> Pod:
+    return existing(Pod(metadata=owned_by(seen)))
+
+
+@pytest.mark.parametrize(
+    ("plan", "refused"),
+    [
+        pytest.param(status_of, "", id="its status"),
+        pytest.param(finalizers_of, "", id="its finalizers"),
+        pytest.param(pods_of, "", id="what it owns"),
+        pytest.param(apply_of, "", id="what it owns, applied"),
+        pytest.param(labels_of, "may not patch configmaps default/a (l)", id="more of itself"),
+        pytest.param(namespace_of, "may not create namespaces new (n)", id="what it only watches"),
+    ],
+)
+def test_what_a_controller_may_write_without_saying_so_is_what_its_watches_imply(
+    plan: Callable[[ConfigMap], Plan], refused: str
+) -> None:
+    seen = existing(ConfigMap(metadata=ObjectMeta(name="a", namespace="default")))
+    allowance = allowance_of(Silent())
+    if not refused:
+        allowance.check(plan(seen))
+        return
+    with pytest.raises(Undeclared, match=re.escape(refused)) as told:
+        allowance.check(plan(seen))
+    assert "which replaces what its watches imply" in str(told.value)
+
+
+def test_what_is_no_plan_is_refused_where_it_is_applied(log: io.StringIO) -> None:
+    async def forgets(ctx: Context, seen: ConfigMap) -> Result:
+        nothing: Any = None
+        await ctx.apply(nothing)
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        await world.clock.sleep(1)
+
+    notes.steps = [forgets]
+    play(Steps, story)
+    told = [each for each in lines(log) if "ctx.apply takes a Plan, not None" in str(each.get("error"))]
+    assert told
+    assert "in forgets" in told[0]["traceback"]
 
 
 def test_a_predicate_keeps_updates_away_and_nothing_else() -> None:

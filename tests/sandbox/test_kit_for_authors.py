@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kcm import Cache, Context, Controller, Done, Key, Plan, RequeueAfter, Result, primary
+from kcm import Cache, Context, Controller, Done, Key, Plan, RequeueAfter, Result, primary, writes
 from kcm.objects import ConfigMap, Namespace, ObjectMeta, owned_by
 from kcm.testing.crashes import crash_after_every_write, quiet
 from kcm.testing.objects import being_deleted, existing, steps
@@ -29,6 +29,7 @@ class Copier(Controller[ConfigMap, Pair]):
 
     name = "copier"
     watches = (primary(ConfigMap),)
+    writes = writes(ConfigMap, "create", "patch")
 
     def observe(self, cache: Cache, key: Key) -> Pair | None:
         found = cache.get(ConfigMap, key)

@@ -10,9 +10,10 @@ import yaml
 
 from controllers.deployment import DeploymentController
 from controllers.replicaset import ReplicaSetController
-from kcm import Cache, Context, Controller, Done, Key, Result, owns, primary, writes
+from kcm import Cache, Context, Controller, Done, Key, Result, anything, owns, primary, watches, writes
+from kcm.cli.rbac import roles_text
 from kcm.objects import ConfigMap, Namespace, Pod
-from kcm.runtime.roles import Right, rights_of, roles
+from kcm.runtime.roles import READS, Right, rights_of, roles
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "controllers"
 
@@ -30,6 +31,24 @@ class Plain(Controller[Pod, Pod]):
         return Done()
 
 
+class Looking(Plain):
+    """Says that it writes nothing."""
+
+    writes = ()
+
+
+class Silent(Plain):
+    """Says nothing of what it writes."""
+
+    watches = primary(Pod), owns(ConfigMap), watches(Namespace, to=lambda namespace: ())
+
+
+class Wide(Plain):
+    """Scales whatever it is told to."""
+
+    writes = anything("scale")
+
+
 class Local(Plain):
     """Lives in one namespace."""
 
@@ -38,11 +57,24 @@ class Local(Plain):
 
 
 def test_a_controller_that_only_looks_may_only_look() -> None:
-    assert {(right.resource, right.verb) for right in rights_of(Plain)} == {
+    assert {(right.resource, right.verb) for right in rights_of(Looking)} == {
         ("pods", "get"),
         ("pods", "list"),
         ("pods", "watch"),
     }
+
+
+def test_one_that_does_not_say_what_it_writes_may_do_what_its_watches_imply() -> None:
+    reads = {(name, verb) for name in ("pods", "configmaps", "namespaces") for verb in READS}
+    own = {("pods", "patch"), ("pods/status", "patch"), ("pods/finalizers", "update")}
+    owned = {("configmaps", verb) for verb in ("create", "patch", "delete")}
+    assert {(right.resource, right.verb) for right in rights_of(Silent)} == reads | own | owned
+    assert roles_text([Silent], "n", "a", "h").startswith("# Silent has no `writes`")
+
+
+def test_one_that_writes_objects_of_every_type_says_so_in_its_role() -> None:
+    assert rights_of(Wide) - rights_of(Looking) == {Right("", "*", "*/scale", "patch")}
+    assert roles_text([Wide], "n", "a", "h").startswith("# Wide may write objects of every type")
 
 
 def test_what_is_watched_in_one_namespace_is_granted_there_and_the_rest_everywhere() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from kcm import Controller, Done, Plan, primary
+from kcm import Controller, Done, Plan, primary, writes
 from kcm.cache.feed import FrameChannel
 from kcm.objects import ConfigMap
 
@@ -115,6 +115,7 @@ class Echo(Controller):
 
     name = "echo"
     watches = (primary(ConfigMap, label_selector="beacon"),)
+    writes = writes(ConfigMap, "patch")
 
     def observe(self, cache, key):
         return cache.get(ConfigMap, key)
