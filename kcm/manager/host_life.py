@@ -11,8 +11,9 @@
 
 `step` decides; the supervisor launches, kills and listens. Guarantees: a successor is launched
 only after `Gone`, which the launcher sends when the process has been reaped, so that no two
-processes of one host ever run; a host that is silent past its deadline is killed; restarts
-back off, and are forgiven after a quiet while. The machine has no memory but its state.
+processes of one host ever run; a host that is silent past its deadline is killed, unless it was the
+manager that stood still; restarts back off, and are forgiven after a quiet while. The machine has
+no memory but its state.
 """
 
 from __future__ import annotations
@@ -118,6 +119,10 @@ class Tick(msgspec.Struct, frozen=True):
     """Time has passed."""
 
 
+class Overslept(msgspec.Struct, frozen=True):
+    """Time has passed, but the manager itself stood still: nobody listened to the host."""
+
+
 class Heard(msgspec.Struct, frozen=True):
     """The host has reported."""
 
@@ -156,7 +161,9 @@ class StopAsked(msgspec.Struct, frozen=True):
     grace: float
 
 
-Input = Tick | Heard | Declared | SyncedNow | Promoted | DemotedNow | RefusedNow | Gone | StopAsked
+Input = (
+    Tick | Overslept | Heard | Declared | SyncedNow | Promoted | DemotedNow | RefusedNow | Gone | StopAsked
+)
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -183,6 +190,8 @@ def step(state: State, input: Input, now: float, settings: LifeSettings) -> tupl
     match input:
         case Tick():
             return _tick(state, now, settings)
+        case Overslept():
+            return _overslept(state, now, settings)
         case Heard():
             return _heard(state, now), ()
         case Declared():
@@ -220,6 +229,16 @@ def _tick(state: State, now: float, settings: LifeSettings) -> tuple[State, tupl
             return Stopping(until, True), (Kill("not stopped in time"),)
         case _:
             return state, ()
+
+
+def _overslept(state: State, now: float, settings: LifeSettings) -> tuple[State, tuple[Output, ...]]:
+    match state:
+        case Starting():
+            return msgspec.structs.replace(state, since=now), ()
+        case Filling() | Ready() | Leading():
+            return msgspec.structs.replace(state, heard=now), ()
+        case _:
+            return _tick(state, now, settings)
 
 
 def _heard(state: State, now: float) -> State:

@@ -25,9 +25,11 @@ from kcm.host.messages import (
     BarrierPassed,
     Configure,
     ControllerReport,
+    Decided,
     Declare,
     Heartbeat,
     Lead,
+    Marked,
     MetricsReport,
     NeedCredentials,
     NewCredentials,
@@ -49,13 +51,15 @@ from kcm.manager.informers import Informers
 from kcm.manager.launcher import HostHandle, HostLauncher
 from kcm.manager.usage import Usage
 from kcm.objects.resource import ResourceType
-from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
 
 decode_to_manager = msgspec.json.Decoder(ToManager).decode
 encode = msgspec.json.encode
+
+# A deadline that is noticed this late is the manager's own trouble, not the host's.
+OVERSLEPT_SECONDS = 1.0
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -82,7 +86,7 @@ class HostSupervisor:
         self._post = post or EventPost((name,), metrics)
         self.name = name
         self.controllers = controllers
-        self.rehearsed: Callable[[Planned], None] = lambda planned: None
+        self.told: Callable[[Decided | NotSent], None] = lambda told: None
         self.state: life.State = life.Waiting(0.0)
         self.epoch = 0
         self.last_death = ""
@@ -97,7 +101,7 @@ class HostSupervisor:
         self._settings = settings
         self._launcher = launcher
         self._informers = informers
-        self._feed = HostFeed(informers, discoverer, clock)
+        self.feed = HostFeed(informers, discoverer, clock)
         self._exposition = exposition
         self._restarts = metrics.counter(
             "kcm_host_restarts_total", "Ends of a host that nobody asked for.", ("host",)
@@ -129,12 +133,12 @@ class HostSupervisor:
     @property
     def watches(self) -> tuple[WatchSpec, ...]:
         """Return what the host has declared that it watches."""
-        return self._feed.watches
+        return self.feed.watches
 
     @property
     def excused(self) -> Mapping[WatchSpec, str]:
         """Return the discovered watches that cannot be read and are not waited for, and why."""
-        return self._feed.excused
+        return self.feed.excused
 
     async def run(self) -> None:
         """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host first."""
@@ -223,7 +227,10 @@ class HostSupervisor:
             async with asyncio.timeout(max(0.0, when - self._clock.monotonic())):
                 return await self._inputs.get()
         except TimeoutError:
-            return life.Tick()
+            if not self._inputs.empty():
+                # Said in time, and read late: the deadline must not come before it.
+                return self._inputs.get_nowait()
+            return life.Overslept() if self._clock.monotonic() - when > OVERSLEPT_SECONDS else life.Tick()
 
     async def _advance(self, input: life.Input, tasks: asyncio.TaskGroup) -> None:
         if isinstance(input, life.Gone):
@@ -274,7 +281,7 @@ class HostSupervisor:
 
     async def _promote(self) -> None:
         """Prove that the replicas are fresh, then let the workers work."""
-        await self._feed.fresh(self._handover)
+        await self.feed.fresh(self._handover)
         self._promotion = None
         if isinstance(self.state, life.Ready) and self._deadline is not None:
             self._may_write = True
@@ -302,7 +309,7 @@ class HostSupervisor:
         match message:
             case Declare():
                 assert self._handle is not None
-                self._feed.attach(self.name, message, self._handle.channel, self._send)
+                self.feed.attach(self.name, message, self._handle.channel, self._send)
                 self._declared = True
                 self._post.declared(self.name, message.hears)
                 self._inputs.put_nowait(life.Declared())
@@ -315,6 +322,8 @@ class HostSupervisor:
                 self.reports = reports
                 self.last_writes = last_writes
                 self._inputs.put_nowait(life.Heard())
+            case Marked(number):
+                self.feed.marked(number)
             case Stopped(last_writes, complete):
                 self.last_writes = last_writes
                 self.vouches = self.vouches and complete
@@ -323,12 +332,12 @@ class HostSupervisor:
                 self._exposition.update(self.name, self.epoch, bytes(snapshot))
             case Told(records):
                 self._post.take([bytes(record) for record in records])
-            case NotSent(planned):
-                self.rehearsed(planned)
+            case Decided() | NotSent():
+                self.told(message)
             case NeedCredentials():
                 self._need_credentials()
             case Barrier(number, resources):
-                if not self._feed.begin_barrier():
+                if not self.feed.begin_barrier():
                     # The server is away and keys gave up waiting: each asks again when it is tried again.
                     self._log.warning("barrier not taken", under_way=MOST_BARRIERS)
                     return
@@ -346,7 +355,7 @@ class HostSupervisor:
         self.refused.set()
 
     async def _answer_barrier(self, epoch: int, number: int, resources: Iterable[ResourceType]) -> None:
-        await self._feed.barrier(resources)
+        await self.feed.barrier(resources)
         if epoch == self.epoch:
             self._send(BarrierPassed(number))
 
@@ -383,7 +392,7 @@ class HostSupervisor:
         else:
             self._log.error("host ended", pid=self.pid, how=how)
             self._restarts.inc()
-        self._feed.detach()
+        self.feed.detach()
         self._exposition.drop(self.name)
         self._post.close(self.name)
         self._handle = None

@@ -23,6 +23,7 @@ from kcm.telemetry.metrics import Metrics
 from kcm.testing.virtual import VirtualClock, run
 
 PODS = Pod.resource_type()
+HANG_DEADLINE = 1e6
 
 
 class Handle:
@@ -108,7 +109,7 @@ def supervisor(machine):
         )
 
     clock = VirtualClock()
-    settings = life.LifeSettings(30.0, 1e6, Backoff(1.0, 60.0))
+    settings = life.LifeSettings(30.0, HANG_DEADLINE, Backoff(1.0, 60.0))
     return HostSupervisor(
         *(
             "h",
@@ -128,13 +129,18 @@ def supervisor(machine):
 
 def play(scenario, dying=0.0):
     """Run `scenario(host, machine)` beside the supervisor; return what it returns."""
+    return play_for(10_000, scenario, dying)
+
+
+def play_for(seconds, scenario, dying=0.0):
+    """As `play`, for a scenario that lasts at most so long."""
 
     async def main():
         machine = Machine(dying)
         host = supervisor(machine)
         machine.supervising = supervising = asyncio.create_task(host.run())
         try:
-            async with asyncio.timeout(10_000):
+            async with asyncio.timeout(seconds):
                 return await scenario(host, machine)
         finally:
             supervising.cancel()
@@ -418,5 +424,33 @@ def test_barriers_that_pile_up_while_the_server_is_away_are_not_held_against_the
         machine.barriers[-1].set_result(None)
         await settle()
         assert handle.frames[-1] == {"type": "barrierPassed", "id": 9999}
+
+    play(scenario)
+
+
+def test_a_manager_that_stood_still_kills_nobody_for_what_it_could_not_hear():
+    async def scenario(host, machine):
+        handle = await promoted(host, machine)
+        await asyncio.sleep(HANG_DEADLINE - 60.0)
+        asyncio.get_running_loop().block(3600.0)
+        await settle()
+        assert not handle.killed
+        await asyncio.sleep(HANG_DEADLINE - 60.0)
+        assert not handle.killed
+        await asyncio.sleep(61.0)
+        assert handle.killed, "silent for a whole deadline that was listened to"
+
+    play_for(1e7, scenario)
+
+
+def test_a_manager_that_stood_still_gives_a_host_that_starts_its_time_again():
+    async def scenario(host, machine):
+        await settle()
+        handle = machine.handles[-1]
+        asyncio.get_running_loop().block(3600.0)
+        await settle()
+        assert not handle.killed
+        await asyncio.sleep(31.0)
+        assert handle.killed
 
     play(scenario)

@@ -11,6 +11,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from daemons import QUICK, DaemonProcess, Server
 
+LAST_LINES = 80
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show what the daemons of a test that failed have logged: it may not fail again."""
+    report = yield
+    if report.failed:
+        for daemon in getattr(item, "daemons", ()):
+            report.sections.append(
+                (f"log of {daemon.mark}", "\n".join(daemon.text().splitlines()[-LAST_LINES:]))
+            )
+    return report
+
 
 @pytest.fixture
 def start_server(tmp_path):
@@ -32,13 +46,15 @@ def server(start_server):
 
 
 @pytest.fixture
-def start_daemon(tmp_path):
+def start_daemon(tmp_path, request):
     """Start daemons that end with the test: start(url, *flags, config=mapping)."""
+    request.node.daemons = []
     with contextlib.ExitStack() as stack:
 
         def start(url, *flags, config=None):
             daemon = DaemonProcess(tmp_path, url, *flags, config=QUICK if config is None else config)
             stack.callback(daemon.end)
+            request.node.daemons.append(daemon)
             return daemon
 
         yield start

@@ -45,7 +45,7 @@ def kcm(tmp_path):
         )
         took = time.monotonic() - begun
         assert took < within, f"took {took:.1f} s: {done.stderr}"
-        eventually(lambda: not marked(mark), 1.0, "every process gone")
+        eventually(lambda: not marked(mark), what="every process gone")
         return done.returncode, done.stdout, done.stderr
 
     return run

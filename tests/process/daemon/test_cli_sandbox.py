@@ -84,7 +84,7 @@ def test_ctrl_c_ends_it_with_exit_code_0_and_leaves_no_process(together):
     # A terminal's Ctrl-C goes to the whole foreground group.
     os.killpg(together.process.pid, signal.SIGINT)
     assert together.process.wait(timeout=20) == 0
-    eventually(lambda: not marked(together.mark), 1.0, "no process left")
+    eventually(lambda: not marked(together.mark), what="no process left")
     assert "Traceback" not in together.text()
 
 
@@ -92,7 +92,7 @@ def test_killed_it_takes_everything_along(together):
     assert len(marked(together.mark)) >= 4
     together.process.kill()
     together.process.wait()
-    eventually(lambda: not marked(together.mark), 1.0, "no process left")
+    eventually(lambda: not marked(together.mark), what="no process left")
 
 
 def test_a_manager_that_dies_ends_it_with_an_exit_code(together):
@@ -100,7 +100,7 @@ def test_a_manager_that_dies_ends_it_with_an_exit_code(together):
     os.kill(status["build"]["pid"], signal.SIGKILL)
     assert together.process.wait(timeout=20) != 0
     assert "kcm sandbox: the manager ended" in together.text()
-    eventually(lambda: not marked(together.mark), 1.0, "no process left")
+    eventually(lambda: not marked(together.mark), what="no process left")
 
 
 def test_kubectl_has_its_way(together, kubectl_binary, tmp_path):

@@ -25,7 +25,7 @@ def odd(server, start_daemon, tmp_path):
     orders.mkdir()
     section = {"implementation": ODD, "settings": {"directory": str(orders)}}
     whole = configuration(odd=section)
-    whole["hosts"]["hangDeadline"] = "1s"
+    whole["hosts"]["hangDeadline"] = "3s"
     daemon = start_daemon(server.url, config=whole)
     eventually(daemon.leads, what="leading")
 
@@ -64,7 +64,7 @@ def test_a_host_killed_in_the_middle_of_its_work_goes_on_without_a_list_or_a_pod
         )
     }
     os.kill(daemon.host()["pid"], signal.SIGKILL)
-    eventually(lambda: daemon.host()["epoch"] == 2, 5.0, "started again")
+    eventually(lambda: daemon.host()["epoch"] == 2, what="started again")
     eventually(lambda: server.settled("web", 300), what="300 pods")
     assert not server.surplus()
     assert server.fetches("/pods") == fetched == 1
@@ -80,7 +80,7 @@ def test_a_host_whose_loop_is_blocked_is_killed_at_its_deadline(odd):
     _, epoch = lives(odd, "odd")
     neighbour = lives(odd, "replicaset")
     odd.order("block")
-    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, 10.0, "started again")
+    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, what="started again")
     eventually(odd.leads, what="leading again")
     assert odd.host("odd")["reason"] == "killed: silent"
     assert lives(odd, "replicaset") == neighbour
@@ -89,14 +89,14 @@ def test_a_host_whose_loop_is_blocked_is_killed_at_its_deadline(odd):
 def test_a_host_that_is_paused_is_killed_at_its_deadline(odd):
     pid, epoch = lives(odd, "odd")
     os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, 10.0, "started again")
+    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, what="started again")
     assert pid not in odd.left()
 
 
 def test_a_host_that_talks_rubbish_is_started_again_and_not_obeyed(odd):
     _, epoch = lives(odd, "odd")
     odd.order("rubbish")
-    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, 10.0, "started again")
+    eventually(lambda: odd.host("odd")["epoch"] == epoch + 1, what="started again")
     eventually(odd.leads, what="leading again")
     assert "sent what makes no sense" in odd.host("odd")["reason"]
 
