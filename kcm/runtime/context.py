@@ -24,6 +24,7 @@ from kcm.client.transport import Unanswered
 from kcm.objects.events import Emitted, reference_to
 from kcm.objects.resource import Key, Resource, ResourceType
 from kcm.runtime.applier import Applier, EventSink
+from kcm.runtime.decisions import Journal
 from kcm.runtime.grants import Allowance
 from kcm.runtime.inbox import Inbox
 from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Failed, Outcome, Patch, Plan, Scale
@@ -49,6 +50,7 @@ class Context:
         events: EventSink | None = None,
         inbox: Inbox | None = None,
         allowance: Allowance | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.key = key
         self.cache = cache
@@ -62,6 +64,7 @@ class Context:
         self._events = events
         self._inbox = inbox
         self._allowance = allowance
+        self._journal = journal
         self._outcomes: list[Outcome] = []
 
     @property
@@ -98,6 +101,8 @@ class Context:
                 self.unsettled.add(resource)
         self._outcomes.append(outcome)
         self._log_outcome(plan, outcome)
+        if self._journal is not None:
+            self._journal.applied(self.key, plan, outcome)
         return outcome
 
     def newest(self, seen: R) -> R:

@@ -3,11 +3,12 @@
 `pages` makes one Handler of what it is given. Guarantees: GET and HEAD only (405 otherwise), an
 unknown path is a 404 that names the index; credentials never appear (reference: reliability 5);
 with a token set, everything but the probes asks for it. Does not gather: each page calls the
-function that it was given and shows the result. Owns no state.
+function that it was given and shows the result. Owns the last status page, for a second.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,32 +18,58 @@ import msgspec
 from kcm.serving.health import Checks
 from kcm.serving.http import Handler, Request, Response
 from kcm.serving.status import Status
+from kcm.serving.statuspage import ask_page, status_page, wants_html
 from kcm.serving.tables import status_text
 from kcm.telemetry.cleaning import REDACTED, is_secret_name
 from kcm.telemetry.exposition import CONTENT_TYPE
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+# What the ecosystem's components serve as service level indicators.
+SLIS = "kubernetes_healthcheck"
 _PROBES = ("livez", "readyz", "healthz")
+# Making the status page takes milliseconds of the manager's loop: however many look, once a second.
+PAGE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the pages come from. `configs` gives what /configz shows, by name."""
+    """Where the pages come from.
+
+    `configs` gives what /configz shows, by name; `metrics` the families whose names begin so.
+    """
 
     livez: Checks
     readyz: Checks
     healthz: Checks
-    metrics: Callable[[], bytes]
+    metrics: Callable[[str], bytes]
     configs: Callable[[], Mapping[str, object]]
     status: Callable[[], Status]
     token: Callable[[], str] = lambda: ""
     delegation: Callable[[Request], Awaitable[Response | None]] | None = None
     debug: Handler | None = None
+    for_browsers: bool = False
+    """Show browsers a status page at / in place of the index."""
+
+
+class _StatusPage:
+    """The status page for browsers, a second old at most."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+        self._made = 0.0
+        self._answer: Response | None = None
+
+    def answer(self) -> Response:
+        now = asyncio.get_running_loop().time()
+        if self._answer is None or now - self._made >= PAGE_SECONDS:
+            self._answer, self._made = status_page(self._status()), now
+        return self._answer
 
 
 def pages(sources: Sources) -> Handler:
     """Return the handler for `kcm.serving.http.HttpServer`."""
+    page = _StatusPage(sources.status)
 
     async def handle(request: Request) -> Response:
         endpoint, _, rest = request.path.strip("/").partition("/")
@@ -54,7 +81,10 @@ def pages(sources: Sources) -> Handler:
             return checks.answer(request, rest)
         refusal = await _refusal(sources, request)
         if refusal is not None:
-            return refusal
+            asks = refusal.status in (401, 403) and _shows_page(sources, request)
+            return ask_page(refusal) if asks else refusal
+        if _shows_page(sources, request):
+            return page.answer()
         return _page(sources, request) if debug is None else await debug(request)
 
     return handle
@@ -88,7 +118,9 @@ def _page(sources: Sources, request: Request) -> Response:
         case "/":
             return _plain(200, _index(sources))
         case "/metrics":
-            return Response(200, sources.metrics(), CONTENT_TYPE)
+            return Response(200, sources.metrics(""), CONTENT_TYPE)
+        case "/metrics/slis":
+            return Response(200, sources.metrics(SLIS), CONTENT_TYPE)
         case "/configz":
             shown = {name: _hidden(msgspec.to_builtins(config)) for name, config in sources.configs().items()}
             return _json(shown)
@@ -96,6 +128,10 @@ def _page(sources: Sources, request: Request) -> Response:
             status = sources.status()
             return _json(status) if _wants_json(request) else _plain(200, status_text(status))
     return _plain(404, "there is no such page; / lists those that are\n")
+
+
+def _shows_page(sources: Sources, request: Request) -> bool:
+    return sources.for_browsers and request.path == "/" and wants_html(request)
 
 
 def _index(sources: Sources) -> str:
@@ -107,8 +143,8 @@ def _index(sources: Sources) -> str:
         "kcm\n\n"
         f"{probes}"
         "           ?verbose lists every check, ?exclude=NAME leaves one out\n"
-        "/metrics   Prometheus metrics of all processes\n"
-        "/statusz   leader, controllers, hosts, caches (?format=json for scripts)\n"
+        "/metrics   Prometheus metrics of all processes; /metrics/slis: results of the checks only\n"
+        "/statusz   leader, controllers, hosts, caches, decisions (?format=json for scripts)\n"
         "/configz   the configuration in use\n"
     )
 

@@ -36,6 +36,13 @@ class ElectionStatus(Row, frozen=True):
     term: int | None = None
     fence_in: float | None = None
     """Seconds until writes are refused, unless the Lease is renewed before."""
+    lease: str = ""
+    """Namespace and name of the Lease that is competed for."""
+    acquired: str = ""
+    """Since when its holder leads, as the holder wrote it."""
+    expires_in: float | None = None
+    """Seconds until another may take the Lease, unless it is renewed before; negative: it has run out."""
+    troubles: tuple[str, ...] = ()
 
 
 class HostStatus(Row, frozen=True):
@@ -96,8 +103,39 @@ class PlanStatus(msgspec.Struct, frozen=True, rename="camel"):
     total: int
 
 
+class DecisionStatus(Row, frozen=True):
+    """What a controller did, or tried, for one reason.
+
+    `keys`: what it reconciled, the first few; `times`: in how many reconciles; `wanted` and `done`: actions
+    of them all. `result`: done, partly, failed, not tried (something before it failed), waiting.
+    """
+
+    at: datetime
+    controller: str
+    keys: tuple[str, ...] = ()
+    action: str = ""
+    object: str = ""
+    because: str = ""
+    result: str = "done"
+    error: str = ""
+    times: int = 1
+    wanted: int = 0
+    done: int = 0
+    since: datetime | None = None
+    """When the first of several was; None: there is only one."""
+
+
+class ConfigurationStatus(Row, frozen=True):
+    """The file that is in force. `refused`: why a newer one is not."""
+
+    file: str
+    hash: str
+    in_force_since: datetime
+    refused: str = ""
+
+
 class Status(Row, frozen=True):
-    """The whole page. `plans`: what a dry run would have done, newest first."""
+    """The whole page. `plans`: what a dry run would have done; like `decisions` newest first."""
 
     build: BuildStatus
     election: ElectionStatus = ElectionStatus()
@@ -106,5 +144,10 @@ class Status(Row, frozen=True):
     caches: tuple[CacheStatus, ...] = ()
     dry_run: bool = False
     plans: tuple[PlanStatus, ...] = ()
+    decisions: tuple[DecisionStatus, ...] = ()
+    decisions_left_out: int = 0
+    """How many since the start had no room here."""
+    configuration: ConfigurationStatus | None = None
+    """None: there is no file, or it is not followed."""
     failing: dict[str, str] = {}
     """Health checks that fail now, with their reasons: "readyz/leader-election" -> why."""

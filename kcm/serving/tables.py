@@ -14,6 +14,7 @@ from kcm.serving.status import (
     BuildStatus,
     CacheStatus,
     ControllerStatus,
+    DecisionStatus,
     ElectionStatus,
     HostStatus,
     PlanStatus,
@@ -22,6 +23,7 @@ from kcm.serving.status import (
 from kcm.telemetry.cleaning import clean_text
 
 LONGEST_CELL = 160
+SHOWN_DECISIONS = 30
 
 Cell = str | int | float | bool | None
 
@@ -38,6 +40,8 @@ def status_text(status: Status) -> str:
     parts.append(_part("CACHES", _CACHE_HEAD, [_cache(row) for row in status.caches]))
     if status.dry_run:
         parts.append(_part("PLANS NOT SENT (dry run)", _PLAN_HEAD, _plans(status.plans)))
+    else:
+        parts.append(_part("LAST DECISIONS", _DECISION_HEAD, _decisions(status)))
     return "\n".join(parts)
 
 
@@ -133,6 +137,37 @@ def _cache(row: CacheStatus) -> tuple[Cell, ...]:
     event = "-" if row.event_age is None else f"{age(row.event_age)} ago"
     counts = (row.objects, size(row.bytes), row.readers)
     return (row.resource, row.selector or "all", row.state, *counts, row.position, event, row.reason)
+
+
+_DECISION_HEAD = ("TIME", "CONTROLLER", "KEY", "DID", "RESULT", "BECAUSE")
+
+
+def _decisions(status: Status) -> list[tuple[Cell, ...]]:
+    return [
+        (format_time(each.at), each.controller, about(each), deed(each), result(each), each.because)
+        for each in status.decisions[:SHOWN_DECISIONS]
+    ]
+
+
+def about(decision: DecisionStatus) -> str:
+    """Return which keys were reconciled: the one, or some and in how many reconciles."""
+    keys = ", ".join(decision.keys)
+    return keys if decision.times <= 1 else f"{keys} ×{decision.times}"
+
+
+def deed(decision: DecisionStatus) -> str:
+    """Return what was done, or tried: "create 500 pods", "delete pods default/web-1"."""
+    if decision.action == "reconcile":
+        return decision.action
+    if decision.wanted <= 1:
+        return f"{decision.action} {decision.object}"
+    return f"{decision.action} {decision.wanted} {decision.object}"
+
+
+def result(decision: DecisionStatus) -> str:
+    """Return what came of it."""
+    text = f"{decision.done} of {decision.wanted}" if decision.result == "partly" else decision.result
+    return f"{text}: {decision.error}" if decision.error else text
 
 
 _PLAN_HEAD = ("TIME", "CONTROLLER", "KEY", "WOULD")

@@ -180,6 +180,9 @@ def test_statusz_is_pleasant_to_read() -> None:
         "CACHES\n"
         "  RESOURCE  SELECTOR  STATE     OBJECTS  READERS  POSITION  LAST EVENT\n"
         "  pods      all       watching    30000        2  123456    0.2s ago\n"
+        "\n"
+        "LAST DECISIONS\n"
+        "  none\n"
     )
 
 
@@ -198,7 +201,7 @@ def test_the_standing_is_said_in_words(election: ElectionStatus, says: str) -> N
 
 def test_an_empty_status_says_that_it_is_empty() -> None:
     shown = status_text(Status(build=BuildStatus(version="0")))
-    assert shown.count("  none\n") == 3
+    assert shown.count("  none\n") == 4
 
 
 @pytest.mark.parametrize(
