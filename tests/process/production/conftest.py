@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
 # The tests share these modules; there is no package here to import them from.
-sys.path[:0] = [str(HERE), str(HERE.parent / "daemon")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "daemon"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from production import Production, verdict
 
@@ -24,7 +24,7 @@ class Stage:
         if self._current is None or wanted != self._wanted:
             self.clear()
             folder = self._factory.mktemp("production")
-            self._current = Production(folder, self._binary, *wanted)
+            self._current = Production(folder, self._binary, wanted)
             self._wanted = wanted
         self._current.wait_settled()
         return self._current
@@ -49,14 +49,11 @@ def stage(tmp_path_factory, kubectl_binary):
 def production(request, stage):
     """A cluster with two replicas of kcm, judged when the test is over.
 
-    Its configuration is the module's CONFIGURATION, its controllers the module's CONTROLLERS.
+    What its configuration file says beside what is shipped: the module's CONFIGURATION.
     """
-    wanted = [request.module.CONFIGURATION]
-    if hasattr(request.module, "CONTROLLERS"):
-        wanted.append(request.module.CONTROLLERS)
     failed = request.session.testsfailed
     try:
-        found = stage.set_for(tuple(wanted))
+        found = stage.set_for(request.module.CONFIGURATION)
         yield found
         assert verdict(found.record) == []
     except BaseException:

@@ -8,6 +8,7 @@ gone when its processes are. Not kept: users, memory limits, network namespaces.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -29,6 +30,8 @@ NODES = ("control-a", "control-b")
 ROLE = "node-role.kubernetes.io/control-plane"
 SPEED = 10.0
 GLANCE = 0.05
+PROBE_SECONDS = 1.0
+FAILURES = 3
 STRATEGIC = "application/strategic-merge-patch+json"
 SERVICE_ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -78,10 +81,16 @@ class Container(DaemonProcess):
 
     def answers(self, path):
         """Say whether a probe would succeed now."""
-        served = self._address or [record["port"] for record in self.records("serving")]
-        with contextlib.suppress(OSError):
-            return bool(served) and self.page(path)[0] == 200
-        return False
+        if not (self._address or self.records("serving")):
+            return False
+        connection = http.client.HTTPConnection(self.address, timeout=PROBE_SECONDS)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
 
 class Pod(threading.Thread):
@@ -101,6 +110,7 @@ class Pod(threading.Thread):
         self._kubelet = kubelet
         self._root = kubelet.directory / f"{self.name}-{self.uid[:8]}"
         self._asked_at = 0.0
+        self._failures = 0
         self._next_look = 0.0
         self._next_start = 0.0
         self._gone = threading.Event()
@@ -137,13 +147,15 @@ class Pod(threading.Thread):
         if self.going:
             return self._leave(ended)
         now = time.monotonic()
+        if ended and self.held:
+            return False
         if ended and self.container is not None and self._next_start <= 0.0:
             # What is left of it ends with its first process, as in any container.
             self.container.end()
             self.restarts += 1
             self._next_start = now + min(self.restarts - 1, 5)
             self._report(ready=False)
-        if ended and not self.held and now >= self._next_start:
+        if ended and now >= self._next_start:
             self.container = Container(self._root, self.uid, self._arguments(), self._variables())
             self._next_start = self._next_look = 0.0
         elif not ended and now >= self._next_look:
@@ -154,7 +166,8 @@ class Pod(threading.Thread):
         ready = self.container.answers("/readyz")
         period = self._spec()["readinessProbe"]["periodSeconds"] if self.ready else 1
         self._next_look = now + period / SPEED
-        if ready != self.ready:
+        self._failures = 0 if ready else self._failures + 1
+        if ready != self.ready and self._failures in (0, FAILURES):
             self._report(ready)
 
     def _leave(self, ended):

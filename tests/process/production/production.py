@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ HERE = Path(__file__).parent
 NAMESPACE = "kcm-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:kcm"
 PATIENCE = 60.0
+BETWEEN_CHANGES = 0.1
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/kcm"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/kcm"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
@@ -36,13 +38,13 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE = "application/merge-patch+json"
-CONTROLLERS = "replicaset,deployment,hpa,eventrecorder"
+CONTROLLERS = ("replicaset", "deployment", "hpa", "eventrecorder")
 
 # For tests in which a leader has to be given up for dead: short, and still longer than most stalls.
 SHORT_LEASE = {
     "leaderElection": {"leaseDuration": "6s", "renewDeadline": "4s", "retryPeriod": "0.5s"},
     "client": {"writeTimeout": "1s"},
-    "hosts": {"stopTime": "0.5s"},
+    "hosts": {"stopTime": "0.5s", "stopGrace": "3s"},
 }
 LEASE_SECONDS = 6.0
 # For tests in which nothing may cost the leader its Lease: as shipped.
@@ -66,33 +68,27 @@ def merged(below, above):
 def configuration(more):
     """Return the shipped configuration file's content with what a test on one machine needs on top."""
     shipped = yaml.safe_load((ROOT / "deploy/base/kcm.yaml").read_text())
+    enabled = {name: {"enabled": name in CONTROLLERS} for name in (*CONTROLLERS, "garbagecollector")}
     here = {
         # All pods share this machine's addresses and ports.
         "serving": {"address": "127.0.0.1", "port": 0},
         # Slow enough that a fault finds work under way.
-        "controllers": {"replicaset": {"qps": 60, "burst": 20}},
+        "controllers": {**enabled, "replicaset": {"enabled": True, "qps": 60, "burst": 20}},
     }
     return merged(merged(shipped, here), more)
 
 
-def overlay(folder, config, controllers):
-    """Write a kustomization on top of the shipped one: what an administrator would edit. Return its folder."""
+def overlay(folder, config):
+    """Write a kustomization on top of the shipped one: an administrator's edits. Return its folder."""
     shutil.copytree(ROOT / "deploy", folder / "deploy", dirs_exist_ok=True)
     ours = folder / "deploy/overlays/test"
     ours.mkdir(exist_ok=True)
     (ours / "kcm.yaml").write_text(json.dumps(config))
+    pod = "/spec/template/spec"
     placed = [
-        {
-            "op": "replace",
-            "path": "/spec/template/spec/containers/0/args/1",
-            "value": f"--controllers={controllers}",
-        },
-        {"op": "add", "path": "/spec/template/spec/nodeSelector", "value": {ROLE: ""}},
-        {
-            "op": "add",
-            "path": "/spec/template/spec/tolerations",
-            "value": [{"key": ROLE, "operator": "Exists"}],
-        },
+        {"op": "replace", "path": f"{pod}/containers/0/args", "value": ["--config=/etc/kcm/kcm.yaml"]},
+        {"op": "add", "path": f"{pod}/nodeSelector", "value": {ROLE: ""}},
+        {"op": "add", "path": f"{pod}/tolerations", "value": [{"key": ROLE, "operator": "Exists"}]},
     ]
     whole = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -219,21 +215,20 @@ def verdict(record):
 class Production:
     """A cluster with kcm on it. `close` leaves nothing behind."""
 
-    def __init__(self, directory, kubectl, more=None, controllers=CONTROLLERS):
+    def __init__(self, directory, kubectl, more):
         self.directory = directory
         self._binary = kubectl
         self._serial = itertools.count(1)
         self._stack = contextlib.ExitStack()
-        self.config = configuration(more or {})
-        self.orders = directory / "orders"
-        self.orders.mkdir()
+        self.config = configuration(more)
+        self.orders = Path(self.config["controllers"].get("odd", {}).get("settings", {}).get("directory", ""))
         try:
-            self._start(controllers)
+            self._start()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, controllers):
+    def _start(self):
         self.kubeconfig = self.directory / "kubeconfig"
         record = self.directory / "record.jsonl"
         record.touch()
@@ -250,13 +245,13 @@ class Production:
         self.kubelet.join_nodes()
         self.kubelet.start()
         self._stack.callback(self.kubelet.close)
-        self.overlay = overlay(self.directory, self.config, controllers)
+        self.overlay = overlay(self.directory, self.config)
         self.kubectl("apply", "-k", str(self.overlay))
-        self._bootstrap(controllers)
+        self._bootstrap()
 
-    def _bootstrap(self, controllers):
+    def _bootstrap(self):
         """Let an administrator's kcm make the first pods, and hand the work over to them."""
-        first = Bootstrap(self.directory, self.kubeconfig, self.config, controllers)
+        first = Bootstrap(self.directory, self.kubeconfig, self.config)
         self._stack.callback(first.end)
         self.wait_settled(led_by_pod=False)
         assert first.stop() == 0, first.text()
@@ -285,6 +280,18 @@ class Production:
         status, answer = call(self.door, method, path, body, content_type)
         assert status < 300, f"{method} {path}: {status} {answer}"
         return answer
+
+    @contextlib.contextmanager
+    def scaling(self, *targets):
+        """Scale these, (name, path of the kind), up by one in turn; yield what they are to have."""
+        driver = Scaling(self, targets)
+        driver.start()
+        try:
+            yield driver.wanted
+        finally:
+            driver.stop.set()
+            driver.join()
+        assert driver.trouble is None, driver.trouble
 
     # The pods of kcm.
 
@@ -374,17 +381,41 @@ class Production:
         )
 
 
+class Scaling(threading.Thread):
+    """Changes what is wanted again and again."""
+
+    def __init__(self, production, targets):
+        super().__init__(name="scaling")
+        self.stop = threading.Event()
+        self.trouble = None
+        self.wanted = {
+            (name, plural): production.call("GET", f"{plural}/{name}")["spec"]["replicas"]
+            for name, plural in targets
+        }
+        self._production = production
+
+    def run(self):
+        try:
+            for target in itertools.cycle(self.wanted):
+                if self.stop.wait(BETWEEN_CHANGES):
+                    return
+                name, plural = target
+                self._production.scale(name, self.wanted[target] + 1, plural)
+                self.wanted[target] += 1
+        except (OSError, AssertionError) as error:
+            self.trouble = error
+
+
 class Bootstrap(DaemonProcess):
     """An administrator's `kcm run` that takes part in the election of the pods."""
 
-    def __init__(self, directory, kubeconfig, config, controllers):
+    def __init__(self, directory, kubeconfig, config):
         self.mark = uuid.uuid4().hex
         self._log = directory / "bootstrap.log"
         self._address = ""
         path = directory / "bootstrap.yaml"
         path.write_text(json.dumps(config))
         command = [sys.executable, "-m", "kcm", "run", f"--config={path}", f"--kubeconfig={kubeconfig}"]
-        command += [f"--controllers={controllers}"]
         with open(self._log, "wb") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment(self.mark), start_new_session=True
