@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kcm.cli.run import installed
+from kcm.config.loader import parse
+from kcm.config.selection import select
+
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "kcm-system"
-OVERLAYS = ["ha", "single"]
+OVERLAYS = ["ha", "single", "control-plane"]
+# What makes the pods, and how many it says there are; None: one for each node.
+WORKLOADS = {"ha": ("Deployment", 2), "single": ("Deployment", 1), "control-plane": ("DaemonSet", None)}
 CONTROLLERS = "replicaset,deployment,hpa,eventrecorder"
 
 
@@ -33,16 +39,31 @@ def only(objects, kind):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_is_whole(kubectl_binary, overlay):
     objects = built(kubectl_binary, ROOT / "deploy" / "overlays" / overlay)
-    pods = only(objects, "Deployment")["spec"]["template"]["spec"]
+    kind, replicas = WORKLOADS[overlay]
+    workload = only(objects, kind)["spec"]
+    pods = workload["template"]["spec"]
     # kustomize changes names that look like those of ConfigMaps: the Lease's must stay.
     role = only(objects, "Role")
     assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["kcm"]]
     assert pods["volumes"][0]["configMap"]["name"] == only(objects, "ConfigMap")["metadata"]["name"]
-    assert pods["containers"][0]["args"][1] == "--controllers=-replicaset"
+    # The file decides alone which controllers run, so that one can be turned on or off while kcm runs.
+    assert pods["containers"][0]["args"] == ["--config=/etc/kcm/kcm.yaml"]
     for binding in (each for each in objects if each["kind"].endswith("RoleBinding")):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kcm", "namespace": NAMESPACE}]
-    assert only(objects, "Deployment")["spec"]["replicas"] == {"ha": 2, "single": 1}[overlay]
+    assert workload.get("replicas") == replicas
+    how = workload["strategy" if kind == "Deployment" else "updateStrategy"]
+    assert how == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     assert ("PodDisruptionBudget" in {each["kind"] for each in objects}) == (overlay == "ha")
+
+
+def test_an_overlay_runs_no_controller_of_the_cluster_unless_it_is_made_for_it(kubectl_binary):
+    runs = {}
+    for overlay in OVERLAYS:
+        objects = built(kubectl_binary, ROOT / "deploy" / "overlays" / overlay)
+        file = parse(only(objects, "ConfigMap")["data"]["kcm.yaml"].encode(), overlay)
+        runs[overlay] = set(select(file, installed()).enabled)
+        assert file.coexistence.other_manager == "refuse"
+    assert runs == {"ha": set(), "single": set(), "control-plane": set(CONTROLLERS.split(","))}
 
 
 def test_the_overlays_grant_what_their_folders_hold(kubectl_binary):
@@ -113,7 +134,7 @@ def test_a_daemon_with_the_account_of_the_pods_works(kubectl_binary, kubectl_on,
     pytest.importorskip("cryptography", reason="a secure sandbox needs the extra 'secure'")
     sandbox = start_sandbox(secure=True, speed=50.0)
     kubectl = kubectl_on(sandbox.kubeconfig).within(NAMESPACE)
-    kubectl("apply", "-k", str(ROOT / "deploy" / "overlays" / "ha"))
+    kubectl("apply", "-k", str(ROOT / "deploy" / "overlays" / "control-plane"))
     token = kubectl("create", "token", "kcm").strip()
     config = yaml.safe_load(sandbox.kubeconfig.read_text())
     config["users"] = [{"name": "kcm", "user": {"token": token}}]
@@ -138,9 +159,10 @@ def daemon(kubeconfig, log):
     """`kcm run` with the shipped configuration, as long as the block lasts."""
     config = log.with_suffix(".yaml")
     # The shipped address is for pods; here nobody outside is to see it.
-    config.write_text((ROOT / "deploy/base/kcm.yaml").read_text().replace("0.0.0.0", "127.0.0.1"))
+    shipped = ROOT / "deploy/overlays/control-plane/kcm.yaml"
+    config.write_text(shipped.read_text().replace("0.0.0.0", "127.0.0.1"))
     command = [sys.executable, "-m", "kcm", "run", "--config", str(config), "--kubeconfig", str(kubeconfig)]
-    command += ["--controllers", CONTROLLERS, "--port", "0"]
+    command += ["--port", "0"]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent) as process,
