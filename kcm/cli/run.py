@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     log = logging.logger("manager")
     for name, reason in selection.disabled.items():
         log.info("controller not started", controller=name, reason=reason)
+    _tell_overruled(selection, log)
     desired = Desired(configuration, _implementations(configuration, selection.enabled))
     calm_collector()
     keep_buffers()
@@ -109,6 +110,8 @@ def configured(options: argparse.Namespace, text: bytes) -> Configuration:
         if not 0 <= options.port <= 65535:
             raise ConfigurationError("--port", "", "must be between 0 and 65535")
         serving = replace(serving, port=options.port)
+    if options.status_page:
+        serving = replace(serving, status_page=True)
     log = replace(
         configuration.logging,
         level=options.log_level or configuration.logging.level,
@@ -158,6 +161,14 @@ async def _live(desired: Desired, options: argparse.Namespace, text: bytes) -> N
     await manager.run(stop)
 
 
+def _tell_overruled(selection: Selection, log: logging.Logger) -> None:
+    """Warn whoever enables or disables a controller in the file, where the flag decides."""
+    if selection.overruled:
+        log.warning(
+            "enabled in the file has no effect: --controllers decides", controllers=list(selection.overruled)
+        )
+
+
 def _follow(
     manager: Manager, options: argparse.Namespace, text: bytes, loop: asyncio.AbstractEventLoop
 ) -> None:
@@ -169,6 +180,7 @@ def _follow(
 
     def understand(text: bytes) -> Desired:
         selection = selected(options, text)
+        _tell_overruled(selection, log)
         return Desired(selection.configuration, _implementations(selection.configuration, selection.enabled))
 
     reloader = manager.follow(options.config, text, understand)

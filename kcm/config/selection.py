@@ -37,12 +37,14 @@ class Installed:
 class Selection:
     """What runs, in the order of installation, and why the rest does not.
 
-    In `configuration` the sections of controllers stand under their installed names.
+    In `configuration` the sections of controllers stand under their installed names. `overruled` are the
+    controllers whose `enabled` in the file the flag sets aside.
     """
 
     enabled: tuple[str, ...]
     disabled: Mapping[str, str]
     configuration: Configuration
+    overruled: tuple[str, ...] = ()
 
 
 def parse_items(text: str, where: str = FLAG) -> tuple[str, ...]:
@@ -72,7 +74,12 @@ def select(
             disabled[controller.name] = reason
         else:
             enabled.append(controller.name)
-    return Selection(tuple(enabled), disabled, configured)
+    overruled = tuple(
+        name
+        for name, section in configured.controllers.items()
+        if section.enabled is not None and section.enabled is not (name in enabled)
+    )
+    return Selection(tuple(enabled), disabled, configured, overruled)
 
 
 def _named_in(configuration: Configuration, installed: Iterable[Installed]) -> Iterable[Installed]:

@@ -76,6 +76,18 @@ def test_what_does_not_run_says_why() -> None:
     assert only.disabled["hpa"] == "not named by --controllers"
 
 
+def test_what_the_flag_sets_aside_of_the_file_is_told() -> None:
+    sections = {
+        "deployment": ControllerConfig(enabled=False),
+        "replicaset-controller": ControllerConfig(enabled=True),
+        "hpa": ControllerConfig(enabled=True, workers=7),
+        "mine": ControllerConfig(workers=7),
+    }
+    chosen = select(Configuration(controllers=sections), INSTALLED, parse_items("deployment,hpa"))
+    assert chosen.overruled == ("deployment", "replicaset")
+    assert select(Configuration(controllers=sections), INSTALLED).overruled == ()
+
+
 @pytest.mark.parametrize(
     ("flag", "says"),
     [
