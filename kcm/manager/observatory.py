@@ -162,7 +162,7 @@ class Observatory:
 
     def _check_informers(self) -> str:
         if not self._hosts:
-            return "no controller is enabled"
+            return "no controller is enabled: see controllers in the file, and --controllers"
         if not self._informers.informers:
             return "no host has said what it watches yet"
         excused = {spec for host in self._hosts for spec in host.excused}
