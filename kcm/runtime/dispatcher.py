@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import isawaitable, iscoroutine
 from typing import Any, Protocol
 
 from kcm.base.clock import Clock
 from kcm.base.errors import DeadlineExceeded, KcmError, RetryAfter, TerminalError
+from kcm.base.faults import message_of, place_of, said
 from kcm.cache.replica import Cache
 from kcm.client.errors import ApiError, Conflict, FieldsTaken, TooManyRequests
 from kcm.client.transport import TransportError
 from kcm.objects.resource import Key, ResourceType
 from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller
+from kcm.runtime.decisions import Journal
 from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
 from kcm.runtime.rehearsal import RECHECK_SECONDS
@@ -48,7 +50,7 @@ class WrongAnswer(KcmError):
         if iscoroutine(answer):
             answer.close()  # nobody will await it, and Python would complain later, elsewhere
         super().__init__(
-            f"{kind.__module__}.{kind.__qualname__}.{method} returned {repr(answer)[:100]}: {remedy}"
+            f"{kind.__module__}.{kind.__qualname__}.{method} returned {said(answer)[:100]}: {remedy}"
         )
 
 
@@ -74,8 +76,10 @@ class Dispatcher:
         clock: Clock,
         log: Logger,
         reconcile_timeout: float,
+        journal: Journal | None = None,
     ) -> None:
         self._controller = controller
+        self._journal = journal or Journal(controller.name, clock)
         self._queue = queue
         self._cache = cache
         self._freshness = freshness
@@ -124,21 +128,25 @@ class Dispatcher:
 
     async def _process(self, key: Key) -> None:
         context = self._context(key)
+        task = asyncio.current_task()
+        deadline = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with deadline:
                 await self._settle(key)
                 result = await self._reconcile(context, key)
-        except TimeoutError:
+        except TimeoutError as error:
+            if not deadline.expired():
+                # Somebody else's clock has run out: a client's of the controller's own, perhaps.
+                self._failed(key, error)
+                return
             self._metrics.ended("error")
             self._log.error("reconcile timed out", key=str(key), after=self._timeout)
+            self._journal.failed(key, f"took longer than {self._timeout:g} s")
             self._queue.add_rate_limited(key)
-        except asyncio.CancelledError as error:
-            if _is_told_to_end():
+        except BaseException as error:
+            if _ends(task, error):
                 raise
-            # A controller that waited for something cancelled would end this worker without a word.
-            self._failed(key, error)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - decides about failures
-            # One key's bug, sys.exit() too, ends no host.
+            # One key's bug ends no host and no worker: sys.exit() neither, nor a future that it cancelled.
             if context.rehearsed:
                 self._succeeded(key, RequeueAfter(RECHECK_SECONDS))
             else:
@@ -194,28 +202,32 @@ class Dispatcher:
                 self._metrics.ended("requeue_after")
             case Waiting(reason):
                 self._log.debug("waiting", key=str(key), reason=reason)
+                self._journal.waits(key, reason)
                 self._queue.add_rate_limited(key)
                 self._metrics.ended("requeue")
 
     def _failed(self, key: Key, error: BaseException) -> None:
-        match error:
+        self._journal.failed(key, error)
+        cause = _cause(error)
+        text = message_of(cause)
+        match cause:
             case TerminalError():
                 self._queue.forget(key)
                 self._metrics.ended("error", terminal=True)
-                self._log.error("reconcile failed for good", key=str(key), error=str(error))
+                self._log.error("reconcile failed for good", key=str(key), error=text)
                 return
             case TooManyRequests(retry_after=float() as delay) if delay > 0:
                 self._log.warning("throttled by the server", key=str(key), retry_after=delay)
                 self._queue.add_after(key, delay)
             case RetryAfter(seconds=delay):
-                self._log.warning("reconcile failed", key=str(key), error=str(error), retry_after=delay)
+                self._log.warning("reconcile failed", key=str(key), error=text, retry_after=delay)
                 self._queue.add_after(key, delay)
             case FieldsTaken():
                 # Waiting does not help, and nobody would know: somebody has to give the fields up.
-                self._log.warning("fields belong to another manager", key=str(key), error=str(error))
+                self._log.warning("fields belong to another manager", key=str(key), error=text)
                 self._queue.add_rate_limited(key)
             case Conflict():
-                self._log.debug("conflict", key=str(key), error=str(error))
+                self._log.debug("conflict", key=str(key), error=text)
                 if self._queue.failures(key):
                     # Twice in a row: what is seen does not catch up by itself.
                     self._unsettled[key] = self._unsettled.get(key, frozenset()) | self._primary
@@ -225,15 +237,16 @@ class Dispatcher:
                 self._queue.add_rate_limited(key)
             case WrongAnswer():
                 self._metrics.panicked()
-                self._log.error("controller is wrong", key=str(key), error=str(error))
+                self._log.error("controller is wrong", key=str(key), error=text)
                 self._queue.add_rate_limited(key)
             case ApiError() | TransportError() | DeadlineExceeded():
                 tries = self._queue.failures(key) + 1
-                self._log.warning("reconcile failed", key=str(key), error=str(error), tries=tries)
+                self._log.warning("reconcile failed", key=str(key), error=text, tries=tries)
                 self._queue.add_rate_limited(key)
             case _:
                 self._metrics.panicked()
-                self._log.error("reconcile raised", key=str(key), error=repr(error), exception=error)
+                fields = {"error": said(cause), "at": place_of(cause) or place_of(error), "exception": error}
+                self._log.error("reconcile raised", key=str(key), **fields)
                 self._queue.add_rate_limited(key)
         self._metrics.ended("error")
 
@@ -248,7 +261,37 @@ def _is_result(result: object) -> bool:
     return False
 
 
-def _is_told_to_end() -> bool:
-    """Say whether this worker itself is being cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _ends(task: asyncio.Task[Any] | None, error: BaseException) -> bool:
+    """Say whether this worker itself is to end, and `error` is how it is told."""
+    match error:
+        case asyncio.CancelledError():
+            return task is not None and task.cancelling() > 0
+        case GeneratorExit():
+            # Raised by a controller it comes in the middle of its step; else its coroutine is being closed.
+            return _present_task() is not task
+    return False
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what decides about the retry: of a group that is all of our own errors, one of these."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = list(_leaves(error))
+    if not all(isinstance(leaf, KcmError) for leaf in leaves):
+        return leaves[0] if len(leaves) == 1 else error
+    return next((leaf for leaf in leaves if not isinstance(leaf, TerminalError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _present_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None  # no loop runs any more

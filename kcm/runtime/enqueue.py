@@ -14,7 +14,7 @@ from kcm.cache.replica import Cache
 from kcm.objects.owners import controller_of
 from kcm.objects.resource import Key, Resource
 from kcm.runtime.predicates import passes
-from kcm.runtime.watches import Watch
+from kcm.runtime.watches import Watch, places_of
 
 Change = Callable[["Resource[Any] | None", "Resource[Any] | None"], Iterable[Key]]
 
@@ -36,7 +36,8 @@ def _keys_of(watch: Watch, primary: type[Resource[Any]] | None, cache: Cache) ->
         case "owned" if primary is not None:
             return lambda old, new: set(_owners(watch, primary, cache, old, new))
         case _:
-            return lambda old, new: set(_mapped(watch, old, new))
+            to = _mapper(watch, cache)
+            return lambda old, new: set(_mapped(to, old, new))
 
 
 def _own_key(old: Resource[Any] | None, new: Resource[Any] | None) -> Iterable[Key]:
@@ -48,12 +49,26 @@ def _touched(watch: Watch, cache: Cache, old: Any, new: Any) -> Iterable[Key]:
     return watch.touches(cache.graph, old, new) if watch.touches is not None else ()
 
 
-def _mapped(watch: Watch, old: Resource[Any] | None, new: Resource[Any] | None) -> Iterator[Key]:
-    if watch.to is None:
-        return
+def _mapper(watch: Watch, cache: Cache) -> Callable[[Resource[Any]], Iterable[Any]]:
+    """Return the watch's mapping as a function of the object alone."""
+    to: Any = watch.to
+    if to is None:
+        return lambda state: ()
+    return (lambda state: to(state, cache)) if places_of(to) == 2 else to
+
+
+def _mapped(
+    to: Callable[[Resource[Any]], Iterable[Any]], old: Resource[Any] | None, new: Resource[Any] | None
+) -> Iterator[Key]:
     for state in (old, new):
-        if state is not None:
-            yield from watch.to(state)
+        if state is None:
+            continue
+        for key in to(state):
+            # A Key is a tuple itself: one that was returned alone would come as two strings.
+            if not isinstance(key, Key):
+                kind = type(state).__name__
+                raise TypeError(f"watches({kind}, to=…) gave {key!r:.100}: expected [Key(…), …]")
+            yield key
 
 
 def _owners(

@@ -15,7 +15,7 @@ from kcm.cache.projection import projection_of
 from kcm.objects.resource import Resource
 from kcm.runtime.controller import Controller
 from kcm.runtime.grants import Grant
-from kcm.runtime.watches import Watch
+from kcm.runtime.watches import Watch, places_of
 
 
 def fault_of(found: type[Controller[Any, Any]]) -> str:
@@ -60,6 +60,8 @@ def _fault_of_types(declared: Iterable[Watch]) -> str:
         for name in ("api", "kind", "plural"):
             if not isinstance(getattr(type_, name, None), str):
                 return f'watches {type_.__name__}, whose class has no `{name} = "…"`'
+        if watch.to is not None and not places_of(watch.to):
+            return f"watches({type_.__name__}, to=…) needs a function of the object, or of object and cache"
         if type_ in seen:
             return (
                 f"watches {type_.__name__} twice: it gets one cache per type; "

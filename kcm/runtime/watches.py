@@ -7,7 +7,8 @@ that follows looks at present state, never at the event (DESIGN §2.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,6 +20,7 @@ from kcm.runtime.predicates import Predicate
 
 if TYPE_CHECKING:
     from kcm.cache.graph import ObjectGraph
+    from kcm.cache.replica import Cache
 
 R = TypeVar("R", bound=Resource[Any])
 
@@ -26,7 +28,7 @@ Touches = Callable[
     ["ObjectGraph", "PartialObject | None", "PartialObject | None"],
     Iterable[ObjectKey],
 ]
-Mapper = Callable[[Any], Iterable[Key]]
+Mapper: TypeAlias = "Callable[[Any], Iterable[Key]] | Callable[[Any, Cache], Iterable[Key]]"
 Index = Callable[[Any], Iterable[str]]
 Adopts = Callable[[Any], Selector | None]
 
@@ -96,7 +98,12 @@ def watches(
     indexes: Mapping[str, Index] | None = None,
     when: Predicate | None = None,
 ) -> Watch:
-    """Declare another type; `to` maps one of its objects to the keys that it touches."""
+    """Declare another type; `to(object)` or `to(object, cache)` names the keys that it touches.
+
+    It is asked about the old and the new state of each object that changes. `cache` is what `observe` reads,
+    the change itself included; look there by index (`cache.by_index`), since a list of all primaries for
+    every change is a cost that grows with both. A primary that is not in it yet wakes itself when it comes.
+    """
     return Watch(type_, "mapped", namespace, label_selector, field_selector, indexes or {}, to, when=when)
 
 
@@ -111,3 +118,21 @@ def discovers(
     """
     wanted = ResourceFilter(tuple(verbs), tuple(excluding))
     return Watch(PartialObject, "discovered", discovers=wanted, touches=touches)
+
+
+def places_of(to: Mapper) -> int:
+    """Return how many arguments a mapping takes: 1 or 2; 0 for one that cannot be called with either."""
+    try:
+        parameters = signature(to).parameters.values()
+    except (TypeError, ValueError):
+        # Some functions that are written in C do not tell.
+        return 1
+    by_place = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    positional = [each for each in parameters if each.kind in by_place]
+    needed = sum(each.default is Parameter.empty for each in positional)
+    if any(each.kind is each.KEYWORD_ONLY and each.default is Parameter.empty for each in parameters):
+        return 0
+    open_ended = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    if needed == 2:
+        return 2
+    return 1 if needed <= 1 and (positional or open_ended) else 0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kcm.base.backoff import Backoff
-from kcm.base.errors import TerminalError
+from kcm.base.errors import RetryAfter, TerminalError
 from kcm.base.rng import SeededRng
 from kcm.cache.replica import Cache
 from kcm.client.errors import Conflict, Status, TooManyRequests
@@ -131,11 +131,28 @@ def returns(result: Result) -> Step:
     return step
 
 
-def raises(error: Exception) -> Step:
+def raises(error: BaseException) -> Step:
     async def step(ctx: Context) -> Result:
         raise error
 
     return step
+
+
+class Nameless(Exception):
+    """An exception that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+    __repr__ = __str__
+
+
+class Unheard(BaseException):
+    """Nothing that `except Exception` would see."""
+
+
+def group(*errors: BaseException) -> BaseException:
+    return BaseExceptionGroup("all at once", errors)
 
 
 async def hangs(ctx: Context) -> Result:
@@ -169,6 +186,23 @@ def status(code: int) -> Status:
         pytest.param(raises(NotSent("refused")), [0.0, 1.0], id="an absent server"),
         pytest.param(raises(Fenced("late")), [0.0, 1.0], id="behind the fence"),
         pytest.param(raises(ZeroDivisionError()), [0.0, 1.0], id="a bug is one key's problem"),
+        pytest.param(raises(SystemExit(3)), [0.0, 1.0], id="sys.exit()"),
+        pytest.param(raises(KeyboardInterrupt()), [0.0, 1.0], id="somebody's Ctrl-C"),
+        pytest.param(raises(GeneratorExit()), [0.0, 1.0], id="GeneratorExit"),
+        pytest.param(raises(asyncio.CancelledError()), [0.0, 1.0], id="CancelledError, raised by hand"),
+        pytest.param(raises(StopAsyncIteration()), [0.0, 1.0], id="StopAsyncIteration"),
+        pytest.param(raises(Unheard()), [0.0, 1.0], id="what is no Exception"),
+        pytest.param(raises(Nameless()), [0.0, 1.0], id="what cannot say what it is"),
+        pytest.param(raises(TimeoutError("a client's own")), [0.0, 1.0], id="somebody else's time-out"),
+        pytest.param(
+            raises(group(TerminalError("never"), RetryAfter(9.0, "later"))),
+            [0.0, 9.0],
+            id="a group that says how: one of it is to be tried again",
+        ),
+        pytest.param(raises(group(TerminalError("never"))), [0.0], id="a group that cannot help"),
+        pytest.param(
+            raises(group(RetryAfter(9.0, "later"), group(Unheard()))), [0.0, 1.0], id="a group with a bug"
+        ),
         pytest.param(cancels_itself, [0.0, 1.0], id="a cancelled future of its own is a bug like any other"),
         pytest.param(hangs, [0.0, 31.0], id="a reconcile that hangs is cut off"),
     ],
@@ -218,6 +252,32 @@ def test_a_controller_that_is_cancelled_by_its_own_doing_costs_no_worker() -> No
     stage = run(play())
     assert stage.times == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0], "two workers would be used up by the second"
     assert stage.count("controller_runtime_reconcile_panics_total") == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        pytest.param(LookupError("x"), "LookupError('x')", id="a bug"),
+        pytest.param(
+            Nameless(),
+            "Nameless (whose text cannot be had: LookupError)",
+            id="one that cannot say what it is",
+        ),
+        pytest.param(group(LookupError("x")), "LookupError('x')", id="a group of one"),
+    ],
+)
+def test_what_was_raised_is_told_with_its_place(
+    error: BaseException, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play() -> None:
+        await Stage().play(raises(error))
+
+    run(play())
+    (record,) = [each for each in caplog.records if each.message == "reconcile raised"]
+    fields = record.fields  # type: ignore[attr-defined]  # put there by our logger
+    assert fields["error"] == says
+    assert fields["at"].startswith("test_dispatcher.py:")
+    assert fields["at"].endswith(" in step")
 
 
 def test_an_object_that_is_gone_leaves_nothing_behind() -> None:

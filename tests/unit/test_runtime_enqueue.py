@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
 import pytest
 
 from controllers.replicaset.observe import selector_of
 from kcm.cache.cacheview import Cache
 from kcm.cache.replica import Replica
 from kcm.cache.watchspec import WatchSpec
-from kcm.objects import LabelSelector, ObjectMeta, Pod, ReplicaSet
+from kcm.objects import Key, LabelSelector, ObjectMeta, Pod, ReplicaSet
 from kcm.objects.metadata import OwnerReference
 from kcm.objects.pods import PodMeta
 from kcm.objects.replicasets import ReplicaSetSpec
 from kcm.runtime.enqueue import keys_of
-from kcm.runtime.watches import owns, primary, watches
+from kcm.runtime.watches import owns, places_of, primary, watches
 
 
 def pod(owner: str = "", kind: str = "ReplicaSet", app: str = "web", namespace: str = "ns") -> Pod:
@@ -86,3 +90,40 @@ def test_a_mapping_is_asked_about_the_old_and_the_new_object() -> None:
     assert [str(key) for key in change(pod(), pod(app="x"))] == ["ns/p"]
     assert [str(key) for key in change(pod(app="x"), pod())] == ["ns/p"]
     assert not list(change(pod(app="x"), None))
+
+
+def test_a_mapping_may_look_into_the_cache() -> None:
+    def wanting(seen: Pod, cache: Cache) -> list[Key]:
+        app = seen.metadata.labels["app"]
+        return [each.key for each in cache.list(ReplicaSet, namespace="ns") if app == wanted(each)]
+
+    def wanted(each: ReplicaSet) -> str:
+        selector = each.spec.selector
+        return selector.match_labels.get("app", "") if selector else ""
+
+    change = keys_of(watches(Pod, to=wanting), ReplicaSet, cache())
+    assert {str(key) for key in change(None, pod())} == {"ns/one", "ns/two"}
+    assert {str(key) for key in change(pod(), pod(app="other"))} == {"ns/one", "ns/two", "ns/other"}
+
+
+def bound(seen: Pod, *, verbose: bool = False) -> Iterable[Key]:
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("to", "places"),
+    [
+        pytest.param(lambda seen: (), 1, id="the object"),
+        pytest.param(lambda seen, cache: (), 2, id="object and cache"),
+        pytest.param(lambda seen, verbose=False: (), 1, id="a default is the function's own"),
+        pytest.param(lambda *seen: (), 1, id="whatever comes"),
+        pytest.param(bound, 1, id="a keyword of its own"),
+        pytest.param(partial(lambda cache, seen: (), None), 1, id="partly filled in"),
+        pytest.param(str, 1, id="a class"),
+        pytest.param(lambda: (), 0, id="nothing"),
+        pytest.param(lambda seen, cache, more: (), 0, id="three"),
+        pytest.param(lambda seen, *, cache: (), 0, id="a keyword that nobody gives"),
+    ],
+)
+def test_what_a_mapping_is_given_follows_from_what_it_takes(to: Callable[..., Any], places: int) -> None:
+    assert places_of(to) == places
