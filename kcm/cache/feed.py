@@ -121,6 +121,11 @@ class FeedSink:
         self._version = version
         self._pump()
 
+    @property
+    def behind(self) -> bool:
+        """Say whether something waits because the host does not read."""
+        return self._waiting
+
     async def delivered(self) -> None:
         """Return when all that the store has told so far has been handed to the outlet, in order."""
         while self._waiting:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import Counter, Gauge
 
 from kcm.cache.store import Store
@@ -38,6 +40,19 @@ class ReflectorInstruments:
         self._objects = gauge("kcm_cache_objects", "Objects held.")
         self._bad = gauge("kcm_cache_bad_objects", "Objects that cannot be read now.")
         self._stale = gauge("kcm_cache_stale_events", "Events dropped because they came too late.")
+        self._age = gauge(
+            "kcm_cache_watch_age_seconds", "Since anything was heard of the watch, bookmarks included."
+        )
+
+    def follow(self, store: Store | None) -> None:
+        """Let the age of a watch be asked for, from its store; None when there is no watch any more."""
+
+        def age() -> float:
+            known = store.age if store is not None else None
+            # Not a number is not shown.
+            return math.nan if known is None else known
+
+        self._age.set_function(age)
 
     def show(self, store: Store) -> None:
         """Take over the store's sizes."""

@@ -89,6 +89,7 @@ class Reflector:
         self._log = log.bind(watch=str(spec))
         self._compactor = Compactor(projection)
         self._instruments = ReflectorInstruments(metrics, spec)
+        self._instruments.follow(store)
         self._state: State = Idle(Memory(version=store.version, unavailable=store.synced))
         self._next: Output | None = None
         self._limit: asyncio.Timeout | None = None
@@ -119,6 +120,10 @@ class Reflector:
         memory = self._state.memory
         phase = type(self._state).__name__.lower()
         return Health(memory.synced, phase, self._store.version, self._describe(memory.trouble))
+
+    def retire(self) -> None:
+        """Show no age any more: nobody reads this watch, and nobody keeps it current."""
+        self._instruments.follow(None)
 
     @property
     def following(self) -> bool:

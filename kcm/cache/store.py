@@ -87,10 +87,14 @@ class Store:
         """Return the encoded `BadItem` of every key that cannot be read now."""
         return self._bad
 
+    @property
+    def age(self) -> float | None:
+        """Return for how many seconds nothing was heard, None before anything was."""
+        return None if self._heard is None else self._clock.monotonic() - self._heard
+
     def counts(self) -> StoreCounts:
         """Return sizes and ages for people."""
-        age = None if self._heard is None else self._clock.monotonic() - self._heard
-        return StoreCounts(len(self._bodies), len(self._bad), self._stale, self._version, age)
+        return StoreCounts(len(self._bodies), len(self._bad), self._stale, self._version, self.age)
 
     def subscribe(self, sink: Sink) -> None:
         """Add a reader; it is given everything at once if the store is filled, else when it is."""

@@ -1,8 +1,8 @@
 """What of a configuration can change while kcm runs.
 
 `fixed_differences` is pure: two configurations in, the keys out that differ and need a restart.
-Live are the level of the log, `client.qps` and `client.burst`, and everything about controllers;
-all else is wired when the process starts, or is part of the fence. Owns no state.
+Live are the level of the log, what counts as unwell, `client.qps` and `client.burst`, and everything
+about controllers; all else is wired when the process starts, or is part of the fence. Owns no state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from kcm.config.schema import Configuration
 
-LIVE = frozenset(("logging.level", "client.qps", "client.burst", "controllers"))
+LIVE = frozenset(("health", "logging.level", "client.qps", "client.burst", "controllers"))
 
 
 def fixed_differences(old: Configuration, new: Configuration) -> tuple[str, ...]:

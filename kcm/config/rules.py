@@ -15,6 +15,7 @@ from kcm.config.durations import format_duration as span
 from kcm.config.schema import (
     ClientConfig,
     Configuration,
+    HealthConfig,
     HostsConfig,
     LeaderElectionConfig,
     LimitsConfig,
@@ -41,6 +42,7 @@ def broken_rules(configuration: Configuration) -> tuple[Broken, ...]:
         *_election(configuration.leader_election, configuration.client, configuration.hosts),
         *_serving(configuration.serving),
         *_hosts(configuration.hosts),
+        *_health(configuration.health, configuration.hosts, configuration.leader_election),
         *_client(configuration.client),
     )
 
@@ -96,6 +98,22 @@ def _hosts(hosts: HostsConfig) -> Iterator[Broken]:
     )
     for where, limits in every:
         yield from _limits(where, limits)
+
+
+def _health(health: HealthConfig, hosts: HostsConfig, election: LeaderElectionConfig) -> Iterator[Broken]:
+    least = 3 * hosts.heartbeat_period
+    if health.heartbeat_age is not None and health.heartbeat_age < least:
+        yield Broken(
+            "health.heartbeatAge",
+            f"is {span(health.heartbeat_age)} but must be at least 3 × hosts.heartbeatPeriod ({span(least)})",
+        )
+    # A standby that hears nothing reads the Lease after two retry periods.
+    least = 4 * election.retry_period
+    if election.enabled and health.lease_age is not None and health.lease_age < least:
+        yield Broken(
+            "health.leaseAge",
+            f"is {span(health.lease_age)} but must be at least 4 × retryPeriod ({span(least)})",
+        )
 
 
 def _limits(where: str, limits: LimitsConfig) -> Iterator[Broken]:

@@ -156,6 +156,34 @@ class ServingConfig(Section, frozen=True):
     debug: bool = False
     """Serve /debug: tasks, CPU profile, log level."""
 
+    status_page: bool = False
+    """Show browsers a live status page at /; whoever may see /statusz may see it."""
+
+
+class HealthConfig(Section, frozen=True):
+    """When something counts as unwell: what /livez (a restart would help) and /readyz go by."""
+
+    loop_lag: Annotated[float, Span(0.1, 600)] = 10.0
+    """The manager's event loop is so late: not alive."""
+
+    lease_overdue: Annotated[float, Span(1, 3600)] = 20.0
+    """A leader should have renewed the Lease, or have stopped, so long ago: not alive."""
+
+    lease_age: Annotated[float, Span(1, 7200)] | None = None
+    """The Lease was not read for so long: this process could not take over, so it is not ready. Left
+    out: two leaseDurations."""
+
+    heartbeat_age: Annotated[float, Span(0.1, 3600)] | None = None
+    """A host was not heard of for so long: not ready. Left out: half of hosts.hangDeadline, at which the
+    host is killed."""
+
+    feed_lag: Annotated[float, Span(1, 3600)] = 30.0
+    """A host has not taken in what was fed to it so long ago: not ready."""
+
+    watch_age: Annotated[float, Span(10, 86400)] = 720.0
+    """Nothing was heard of a watch for so long, not even a bookmark: not ready. The default is longer than
+    any watch of a server that sends no bookmarks."""
+
 
 class LoggingConfig(Section, frozen=True):
     """What is logged, and how it looks."""
@@ -285,6 +313,9 @@ class Configuration(Section, frozen=True):
 
     serving: ServingConfig = ServingConfig()
     """The HTTP server with probes, metrics and status."""
+
+    health: HealthConfig = HealthConfig()
+    """When something counts as unwell."""
 
     logging: LoggingConfig = LoggingConfig()
     """What is logged, and how it looks."""

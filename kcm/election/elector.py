@@ -16,6 +16,7 @@ one write and one `deposed`, all children of `run`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,7 @@ from kcm.base.backoff import Backoff
 from kcm.base.clock import Clock
 from kcm.base.errors import KcmError
 from kcm.base.rng import Rng
+from kcm.client.errors import Expired
 from kcm.election.access import LeaseAccess, Outdated
 from kcm.election.lease import start, step, wake_at
 from kcm.election.metrics import ElectionMetrics
@@ -93,7 +95,9 @@ class Follower(Protocol):
 class Standing:
     """An election as people want to see it.
 
-    `deadline` is seconds of boottime, 0 when not leading; `errors` are those that last now.
+    `deadline` is seconds of boottime, 0 when not leading; `errors` are those that last now. `heard` is
+    for how many seconds the Lease was not read or heard of, None: it never was. `acquired`: since when its
+    holder has it, as the holder wrote; `expires`: when, in boottime, another may take it.
     """
 
     identity: str
@@ -102,6 +106,9 @@ class Standing:
     transitions: int
     deadline: float
     errors: tuple[str, ...]
+    heard: float | None = None
+    acquired: str = ""
+    expires: float | None = None
 
 
 class Elector:
@@ -134,6 +141,7 @@ class Elector:
         self._writing: asyncio.Task[None] | None = None
         self._holder = ""
         self._errors: dict[str, str] = {}
+        metrics.show_age(self._age)
 
     async def run(self, follower: Follower) -> None:
         """Take part until asked to stop, with `resign` or by cancelling once.
@@ -176,7 +184,18 @@ class Elector:
             transitions=record.transitions if record else 0,
             deadline=state.deadline if isinstance(state, Leading) else 0.0,
             errors=tuple(self._errors.values()),
+            heard=self._clock.boottime() - sighting.seen if sighting else None,
+            acquired=record.acquired if record else "",
+            expires=sighting.expires if sighting and record and record.holder else None,
         )
+
+    def _age(self) -> float:
+        """Return for how many seconds nobody has renewed the Lease; NaN where there is none to judge."""
+        sighting = None if isinstance(self._state, Ended) else self._state.sighting
+        if sighting is None or sighting.found is None:
+            return math.nan
+        lasts = sighting.found.record.duration or self._me.settings.lease_duration
+        return max(0.0, self._clock.boottime() - (sighting.expires - lasts))
 
     # --- the loop
 
@@ -245,6 +264,9 @@ class Elector:
                         async for saw in events:
                             self._errors.pop("watch", None)
                             self._post(saw)
+            except Expired:
+                # A Lease that rested for longer than the server remembers: nothing is wrong, reads go on.
+                self._errors.pop("watch", None)
             except (KcmError, TimeoutError) as error:
                 self._failed("watch", error)
             # A watch that lasted was a good one; one that ends at once must not become a hot loop.

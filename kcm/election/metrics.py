@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kcm.telemetry.metrics import Metrics
 
 
@@ -18,10 +20,21 @@ class ElectionMetrics:
         transitions = metrics.counter(
             "kcm_leader_election_transitions_total", "Terms of leadership begun by this process", ("name",)
         )
+        age = metrics.gauge(
+            "kcm_lease_age_seconds",
+            "Since the Lease was last renewed by anybody, as this process saw it.",
+            ("name",),
+        )
+        self._age = age.labels(name)
+        self._age.set(float("nan"))
         self._status = status.labels(name)
         self._slow = slow.labels(name)
         self._transitions = transitions.labels(name)
         self._status.set(0)
+
+    def show_age(self, age: Callable[[], float]) -> None:
+        """Let the age of the Lease be asked for; NaN where it is not known."""
+        self._age.set_function(age)
 
     def elected(self) -> None:
         """A term begins."""

@@ -30,11 +30,14 @@ from kcm.host.messages import (
     Configure,
     ControllerTask,
     ControlToHost,
+    Decided,
     Declare,
     Hear,
     Heartbeat,
     KindsFound,
     Lead,
+    Mark,
+    Marked,
     MetricsReport,
     NewCredentials,
     NotSent,
@@ -58,6 +61,7 @@ from kcm.runtime.fence import Fence
 from kcm.runtime.rehearsal import Planned
 from kcm.telemetry.logging import logger, set_level
 from kcm.telemetry.metrics import Metrics
+from kcm.telemetry.peak import loop_lag
 
 ToHost = FeedData | ControlToHost
 decode_to_host = msgspec.json.Decoder(ToHost).decode
@@ -88,6 +92,7 @@ class HostAgent:
         self._rng = rng
         self._fence = Fence(clock)
         self._metrics = Metrics()
+        self._lag = loop_lag(self._metrics, clock)
         self._outbox = Outbox(lambda records: self._send(Told(tuple(map(msgspec.Raw, records)))))
         self._freshness = FeedFreshness(self._send)
         self._credentials = FedCredentials(self._send)
@@ -125,6 +130,8 @@ class HostAgent:
                 self._lead.set()
             case BarrierPassed(number):
                 self._freshness.passed(number)
+            case Mark(number):
+                self._send(Marked(number))
             case SetLevel(level):
                 set_level(level)
             case NewCredentials(credentials):
@@ -163,6 +170,7 @@ class HostAgent:
             await self._stop_runners()
             self._fence.close()
             self._outbox.flush()
+        self._tell_decisions()
         self._report_metrics()
         self._send(Stopped(self._replicas.last_writes, complete=not self._replicas.unconfirmed))
 
@@ -248,14 +256,17 @@ class HostAgent:
         for beat in count():
             due = self._clock.monotonic() + period
             await self._clock.sleep(period)
+            lag = max(0.0, self._clock.monotonic() - due)
+            self._lag.take(lag)
             self._send(
                 Heartbeat(
                     leading=self._lead.is_set() and self._fence.open,
-                    lag=max(0.0, self._clock.monotonic() - due),
+                    lag=lag,
                     controllers=tuple(runner.report() for runner in self._runners),
                     last_writes=self._replicas.last_writes,
                 )
             )
+            self._tell_decisions()
             if beat % BEATS_PER_SNAPSHOT == 0:
                 self._report_metrics()
 
@@ -276,6 +287,12 @@ class HostAgent:
 
     def _rehearse(self, planned: Planned) -> None:
         self._send(NotSent(planned))
+
+    def _tell_decisions(self) -> None:
+        for runner in self._runners:
+            decisions, left_out = runner.decided()
+            if decisions:
+                self._send(Decided(decisions, left_out))
 
     def _report_metrics(self) -> None:
         self._replicas.show(self._metrics)

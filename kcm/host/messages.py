@@ -18,6 +18,7 @@ from kcm.client.credentials import Credentials
 from kcm.client.discovery import ResourceFilter
 from kcm.host.limits import HostLimits
 from kcm.objects.resource import ResourceType
+from kcm.runtime.decisions import Decision
 from kcm.runtime.rehearsal import Planned
 
 MOST_WATCHES = 256
@@ -96,6 +97,12 @@ class BarrierPassed(msgspec.Struct, frozen=True, tag="barrierPassed"):
     id: int
 
 
+class Mark(msgspec.Struct, frozen=True, tag="mark"):
+    """Say when you have taken in all that came before this."""
+
+    id: int
+
+
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Finish what is under way within `grace` seconds, then end."""
 
@@ -145,6 +152,7 @@ ControlToHost = (
     | Lead
     | Renew
     | BarrierPassed
+    | Mark
     | Stop
     | WatchOpened
     | WatchClosed
@@ -208,6 +216,12 @@ class Barrier(msgspec.Struct, frozen=True, tag="barrier"):
     resources: tuple[ResourceType, ...]
 
 
+class Marked(msgspec.Struct, frozen=True, tag="marked"):
+    """All that came before a `Mark` has been taken in."""
+
+    id: int
+
+
 class ControllerReport(msgspec.Struct, frozen=True):
     """How one controller is doing."""
 
@@ -240,7 +254,17 @@ class NotSent(msgspec.Struct, frozen=True, tag="notSent"):
     planned: Planned
 
 
-Reports = MetricsReport | NotSent
+class Decided(msgspec.Struct, frozen=True, tag="decided"):
+    """What a controller has decided since its last report; sent behind heartbeats, if there is anything.
+
+    `left_out`: as many had no room.
+    """
+
+    decisions: tuple[Decision, ...]
+    left_out: int = 0
+
+
+Reports = MetricsReport | NotSent | Decided
 
 
 class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
@@ -254,4 +278,6 @@ class Stopped(msgspec.Struct, frozen=True, tag="stopped"):
     complete: bool = True
 
 
-ToManager = Declare | Refuse | Synced | NeedCredentials | Barrier | Heartbeat | Reports | Stopped | Told
+ToManager = (
+    Declare | Refuse | Synced | NeedCredentials | Barrier | Marked | Heartbeat | Reports | Stopped | Told
+)

@@ -34,6 +34,7 @@ from kcm.election.elector import Elector
 from kcm.election.metrics import ElectionMetrics
 from kcm.election.settings import ElectionSettings
 from kcm.host.messages import Configure, ControllerTask
+from kcm.manager.chronicle import Chronicle
 from kcm.manager.coexistence import TRIES, Lookout, concerns, counterparts
 from kcm.manager.credentials import CredentialKeeper
 from kcm.manager.discovery import Discoverer
@@ -45,7 +46,6 @@ from kcm.manager.informers import Informers
 from kcm.manager.launcher import HostLauncher
 from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
-from kcm.manager.rehearsals import Rehearsals
 from kcm.manager.reload import Desired, Reloader
 from kcm.manager.roster import Roster
 from kcm.manager.tasks import tasks_of
@@ -114,7 +114,7 @@ class Manager:
         self._launcher = launcher
         self._epochs: dict[str, int] = {}
         self._reloader: Reloader | None = None
-        self._rehearsals = Rehearsals(clock) if dry_run else None
+        self._chronicle = Chronicle(clock)
         self.hosts = Roster(self._supervisor(name, own) for name, own in tasks.items())
         self._informers.expect(tasks)
         events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
@@ -125,7 +125,8 @@ class Manager:
         )
         self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS))
         self._observatory = Observatory(
-            configuration, self.hosts, self._informers, self._elector, self._exposition, clock
+            *(configuration, self.hosts, self._informers, self._elector),
+            *(self._exposition, self._metrics, clock),
         )
         self._warden = Warden(self.hosts, configuration.hosts.heartbeat_period, self._metrics, clock)
         self._leadership.silent = dry_run
@@ -133,7 +134,8 @@ class Manager:
         self._elected = asyncio.Event()
         self._leadership.ask_first = self._elected.set
         self._observatory.add_readiness("coexistence", lambda: self._lookout.reason)
-        self._observatory.rehearsals = self._rehearsals
+        self._observatory.chronicle = self._chronicle
+        self._observatory.dry_run = dry_run
         self.frontage = self._make_frontage(configuration.serving)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -251,6 +253,7 @@ class Manager:
             self._observatory.sources,
             delegation=Delegation(asking, self._clock).admit if serving.delegated_auth else None,
             debug=debug_pages(self._level, self._set_level) if serving.debug else None,
+            for_browsers=serving.status_page,
         )
         return Frontage(serving, pages(sources), probes(sources), self._metrics, self._clock)
 
@@ -325,8 +328,7 @@ class Manager:
         )
         # What it counts must not be taken for that of an earlier process of its name.
         host.epoch = self._epochs.get(name, 0)
-        if self._rehearsals is not None:
-            host.rehearsed = self._rehearsals.take
+        host.told = self._chronicle.take
         return host
 
     def _make_elector(self, transport: Transport) -> Elector | Solo:

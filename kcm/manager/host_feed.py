@@ -2,19 +2,19 @@
 
 Attached when the host declares, detached when it has ended, so that a successor gets everything
 anew. Guarantees that a declaration is bounded, and that barriers which a host asks for pile up
-only so far. Owns the subscriptions of one host.
+only so far. Measures how far the host is behind. Owns the subscriptions of one host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from kcm.base.clock import Clock
 from kcm.cache.projection import decode
 from kcm.cache.watchspec import WatchSpec
-from kcm.host.messages import MOST_BARRIERS, MOST_DISCOVERIES, MOST_WATCHES, Declare
+from kcm.host.messages import MOST_BARRIERS, MOST_DISCOVERIES, MOST_WATCHES, Declare, Mark
 from kcm.manager.discovered_watches import DiscoveredWatches
 from kcm.manager.discovery import Discoverer
 from kcm.manager.informers import Informers, Subscription
@@ -32,6 +32,11 @@ class HostFeed:
         self._named: list[Subscription] = []
         self._discovered: DiscoveredWatches | None = None
         self._barriers = 0
+        self._send: Callable[[msgspec.Struct], None] | None = None
+        self._marks = 0
+        self._asked: float | None = None
+        self._told = False
+        self._took = 0.0
 
     @property
     def watches(self) -> tuple[WatchSpec, ...]:
@@ -53,6 +58,7 @@ class HostFeed:
         for number, watch in enumerate(declared.watches):
             projection = decode(bytes(watch.projection))
             self._named.append(self._informers.subscribe(watch.spec, projection, channel, number))
+        self._send = send
         self._informers.declared(host)
         if declared.discoveries:
             self._discovered = DiscoveredWatches(
@@ -69,6 +75,29 @@ class HostFeed:
             self._discoverer.remove(self._discovered)
             self._discovered.close()
             self._discovered = None
+        self._send, self._asked, self._took = None, None, 0.0
+
+    def probe(self) -> None:
+        """Begin to measure how far the host is behind, unless that is under way. Call it now and then."""
+        if self._send is None:
+            return
+        if self._asked is None:
+            self._asked, self._told = self._clock.monotonic(), False
+            self._marks += 1
+        # What waits in front of a full channel is part of the lag: the mark has to go behind it.
+        if not self._told and not any(one.sink.behind for one in self._subscriptions()):
+            self._told = True
+            self._send(Mark(self._marks))
+
+    def marked(self, number: int) -> None:
+        """The host has taken in all that was before a mark; that of an earlier process is ignored."""
+        if number == self._marks and self._asked is not None:
+            self._took, self._asked = self._clock.monotonic() - self._asked, None
+
+    @property
+    def lag(self) -> float:
+        """Return for how many seconds the host has been behind; when it is not, how long it last was."""
+        return self._took if self._asked is None else max(self._took, self._clock.monotonic() - self._asked)
 
     async def fresh(self, handover: Mapping[str, str] | None) -> None:
         """Return when what was declared by name is fresh enough to lead.
@@ -92,10 +121,14 @@ class HostFeed:
     async def barrier(self, resources: Iterable[ResourceType]) -> None:
         """Return when all that the server has of these is on its way to the host; ends a counted one."""
         try:
-            found = self._discovered.subscriptions if self._discovered is not None else []
             asked = frozenset(resources)
             await self._informers.barrier(
-                [one for one in (*self._named, *found) if one.spec.resource in asked]
+                [one for one in self._subscriptions() if one.spec.resource in asked]
             )
         finally:
             self._barriers -= 1
+
+    def _subscriptions(self) -> Iterator[Subscription]:
+        yield from self._named
+        if self._discovered is not None:
+            yield from self._discovered.subscriptions

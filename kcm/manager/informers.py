@@ -125,6 +125,7 @@ class Informers:
         informer = self._informers.get(spec)
         if informer is not None and informer.readers == 0:
             informer.task.cancel()
+            informer.reflector.retire()
             del self._informers[spec]
             log.info("watching no more", watch=str(spec))
 

@@ -1,9 +1,11 @@
 """What the manager shows of itself: probes, metrics, configuration, status.
 
-Asks the parts when it is asked itself and keeps nothing but the watchdog's last measurement.
+Asks the parts when it is asked itself, and once a second for the metrics of its checks; keeps nothing.
 Guarantees: /livez fails only for what a restart would cure (a blocked loop, a Lease that is
 believed held but was not renewed); /readyz is true on a standby when it could take over at
-once; a reason is always given in /statusz. Decides nothing.
+once: every watch is followed and told of lately, every host is filled, heard of and not behind,
+the Lease can be read, no other manager is in the way; a reason is always given in /statusz.
+What counts as late is in the configuration. Decides nothing.
 """
 
 from __future__ import annotations
@@ -19,16 +21,18 @@ from kcm.config.schema import Configuration
 from kcm.election.elector import Elector
 from kcm.host.limits import HostLimits
 from kcm.manager import host_life as life
+from kcm.manager.chronicle import Chronicle
 from kcm.manager.hosts import HostSupervisor
 from kcm.manager.informers import Informers
 from kcm.manager.leadership import Solo
-from kcm.manager.rehearsals import Rehearsals
 from kcm.manager.reload import ReloadState
-from kcm.serving.health import Check, Checks
+from kcm.manager.vitals import Vitals, heard_ago
+from kcm.serving.health import SLIS, Check, CheckMetrics, Checks
 from kcm.serving.pages import Sources
 from kcm.serving.status import (
     BuildStatus,
     CacheStatus,
+    ConfigurationStatus,
     ControllerStatus,
     ElectionStatus,
     HostStatus,
@@ -36,12 +40,9 @@ from kcm.serving.status import (
 )
 from kcm.serving.token import TokenFile
 from kcm.telemetry.exposition import Exposition
+from kcm.telemetry.metrics import Metrics
 
-TICK_SECONDS = 1.0
 _OF_CONTROLLERS = "controller."
-BLOCKED_SECONDS = 10.0
-# A leader whose Lease is that long overdue is wrong about leading (reference: runtime §5).
-OVERDUE_SECONDS = 20.0
 
 
 class Observatory:
@@ -54,10 +55,12 @@ class Observatory:
         informers: Informers,
         elector: Elector | Solo,
         exposition: Exposition,
+        metrics: Metrics,
         clock: Clock,
     ) -> None:
         self.stopping = False
-        self.rehearsals: Rehearsals | None = None
+        self.chronicle = Chronicle(clock)
+        self.dry_run = False
         self.reloads: Callable[[], ReloadState] | None = None
         self._configuration = configuration
         self._hosts = hosts
@@ -66,31 +69,37 @@ class Observatory:
         self._exposition = exposition
         self._clock = clock
         self._started = clock.wall()
-        self._lag = 0.0
+        self._vitals = Vitals(configuration, hosts, informers, metrics, clock)
         self._livez, self._readyz, self._healthz = Checks("livez"), Checks("readyz"), Checks("healthz")
         self._add_checks()
+        results = CheckMetrics(metrics)
+        for checks in (self._livez, self._readyz, self._healthz):
+            checks.count(results)
         token_file = configuration.serving.token_file
         self.sources = Sources(
             livez=self._livez,
             readyz=self._readyz,
             healthz=self._healthz,
             metrics=exposition.render,
+            slis=partial(exposition.render, SLIS),
             configs=self._configs,
             status=self.status,
             token=TokenFile(token_file) if token_file else lambda: "",
         )
 
     async def run(self) -> None:
-        """Measure how late the loop is, for ever."""
-        while True:
-            due = self._clock.monotonic() + TICK_SECONDS
-            await self._clock.sleep(TICK_SECONDS)
-            self._lag = max(0.0, self._clock.monotonic() - due)
+        """Measure for ever, and look at every check for what the metrics show of it."""
+        await self._vitals.run(self._look)
+
+    def _look(self) -> None:
+        for checks in (self._livez, self._readyz, self._healthz):
+            checks.look()
 
     def status(self) -> Status:
         """Return what /statusz shows."""
         standing = self._elector.standing()
         leading = standing.leading
+        election = self._configuration.leader_election
         return Status(
             build=BuildStatus(
                 version=__version__,
@@ -100,18 +109,25 @@ class Observatory:
                 pid=os.getpid(),
             ),
             election=ElectionStatus(
-                enabled=self._configuration.leader_election.enabled,
+                enabled=election.enabled,
                 identity=standing.identity,
                 leading=leading,
                 leader=standing.holder,
                 term=standing.transitions,
                 fence_in=standing.deadline - self._clock.boottime() if leading else None,
+                lease=f"{election.resource_namespace}/{election.resource_name}" if election.enabled else "",
+                acquired=standing.acquired,
+                expires_in=None if standing.expires is None else standing.expires - self._clock.boottime(),
+                troubles=standing.errors,
             ),
             hosts=tuple(self._host(host) for host in self._hosts),
             controllers=tuple(status for host in self._hosts for status in self._controllers_of(host)),
             caches=tuple(self._caches()),
-            dry_run=self.rehearsals is not None,
-            plans=self.rehearsals.plans() if self.rehearsals is not None else (),
+            dry_run=self.dry_run,
+            plans=self.chronicle.plans(),
+            decisions=self.chronicle.decisions(),
+            decisions_left_out=self.chronicle.left_out,
+            configuration=self._file(),
             failing={
                 f"{checks.endpoint}/{name}": reason
                 for checks in (self._livez, self._readyz)
@@ -126,10 +142,19 @@ class Observatory:
     def reconfigured(self, configuration: Configuration) -> None:
         """Show another configuration, and the controllers of the hosts that there are now."""
         self._configuration = configuration
+        self._vitals.configuration = configuration
         for name in self._readyz.names():
             if name.startswith(_OF_CONTROLLERS):
                 self._readyz.remove(name)
         self._add_controllers()
+
+    def _file(self) -> ConfigurationStatus | None:
+        if self.reloads is None:
+            return None
+        file = self.reloads()
+        return ConfigurationStatus(
+            file=file.file, hash=file.hash, in_force_since=file.in_force_since, refused=file.refused
+        )
 
     def _configs(self) -> Mapping[str, object]:
         reload = {"reload": self.reloads()} if self.reloads is not None else {}
@@ -142,23 +167,38 @@ class Observatory:
 
     def _add_checks(self) -> None:
         for checks in (self._livez, self._healthz):
-            checks.add("loop", self._check_loop)
+            checks.add("loop", self._vitals.loop)
             checks.add("leader-election", self._check_lease)
         for checks in (self._readyz, self._healthz):
             checks.add("informers", self._check_informers)
+            checks.add("watches", self._vitals.old)
             checks.add("hosts", self._check_hosts)
+            checks.add("heartbeats", self._vitals.silent)
+            checks.add("feeds", self._vitals.behind)
+        self._readyz.add("lease", self._check_lease_is_read)
         self._readyz.add("shutdown", lambda: "stopping" if self.stopping else "")
         self._add_controllers()
-
-    def _check_loop(self) -> str:
-        return f"the event loop was {self._lag:.1f} s late" if self._lag > BLOCKED_SECONDS else ""
 
     def _check_lease(self) -> str:
         standing = self._elector.standing()
         overdue = self._clock.boottime() - standing.deadline
-        if standing.deadline and overdue > OVERDUE_SECONDS:
+        # A leader whose Lease is that long overdue is wrong about leading (reference: runtime §5).
+        if standing.deadline and overdue > self._configuration.health.lease_overdue:
             return f"leading, but the Lease is {overdue:.0f} s overdue"
         return ""
+
+    def _check_lease_is_read(self) -> str:
+        """Return why this process could not take over the Lease: it knows nothing of it, or nothing new."""
+        standing = self._elector.standing()
+        if standing.deadline or self.stopping:
+            return ""
+        why = f": {'; '.join(standing.errors)}" if standing.errors else ""
+        if standing.heard is None:
+            return f"the Lease has not been read yet{why}"
+        longest = self._configuration.health.lease_age
+        if longest is None:
+            longest = 2 * self._configuration.leader_election.lease_duration
+        return f"the Lease was last read {standing.heard:.0f} s ago{why}" if standing.heard > longest else ""
 
     def _check_informers(self) -> str:
         if not self._hosts:
@@ -200,7 +240,7 @@ class Observatory:
             pid=host.pid or None,
             epoch=host.epoch,
             restarts=max(0, host.epoch - 1),
-            heartbeat_age=_heard_ago(host.state, self._clock.monotonic()),
+            heartbeat_age=heard_ago(host.state, self._clock.monotonic()),
             memory_bytes=usage.memory if usage else None,
             cpu_seconds=usage.cpu_seconds if usage else None,
             open_files=usage.open_files if usage else None,
@@ -275,11 +315,3 @@ def _limits(limits: HostLimits) -> dict[str, float]:
         "restarts": limits.restarts,
     }
     return {name: limit for name, limit in every.items() if limit}
-
-
-def _heard_ago(state: life.State, now: float) -> float | None:
-    match state:
-        case life.Filling(heard) | life.Ready(heard) | life.Leading(heard):
-            return now - heard
-        case _:
-            return None

@@ -18,6 +18,9 @@ from kcm.manager.usage import Spending, excess
 from kcm.objects.quantities import parse_quantity
 from kcm.telemetry.metrics import Metrics
 
+# The limits whose excess ends a host, as the configuration calls them.
+LIMITS = ("memory", "cpu", "openFiles", "processes")
+
 
 def limits_of(hosts: HostsConfig, process: str) -> HostLimits:
     """Return what one process may use: its own entry over that of all."""
@@ -93,6 +96,9 @@ class Warden:
         self._files.labels(host.name).set(usage.open_files)
         self._processes.labels(host.name).set(usage.processes)
         limits: HostLimits = host.limits
+        for limit in LIMITS:
+            # There from the start: nobody sees a counter rise that begins at one.
+            self._exceeded.labels(host.name, limit)
         spending = self._spendings.setdefault((host.name, host.epoch), Spending(limits.cpu_period))
         cores = spending.cores(self._clock.monotonic(), usage.cpu_seconds)
         if beyond := excess(usage, cores, limits):

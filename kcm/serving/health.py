@@ -5,7 +5,8 @@ returns "" when all is well and otherwise a reason. Guarantees: the answer's for
 that the ecosystem's probes have (reference: runtime 7), a check that raises has failed and
 takes nothing else along, and reasons are withheld: they stand in /statusz, which may ask for a
 token. Checks are synchronous and read state that others keep; a probe never waits for anything.
-The manager owns what the checks look at.
+With `count`, each result is shown under the names of the ecosystem's SLIs (kubernetes_healthcheck,
+kubernetes_healthchecks_total). The manager owns what the checks look at.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from collections.abc import Callable, Sequence
 
 from kcm.serving.http import Request, Response
 from kcm.telemetry.logging import logger
+from kcm.telemetry.metrics import Metrics
 
 log = logger("serving.health")
 
 Check = Callable[[], str]
+
+# What the names of service level indicators begin with.
+SLIS = "kubernetes_healthcheck"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?")
 _TEXT = "text/plain; charset=utf-8"
@@ -32,6 +37,11 @@ class Checks:
         self.endpoint = endpoint
         self._checks: dict[str, Check] = {"ping": lambda: ""}
         self._failing: dict[str, str] = {}
+        self._metrics: CheckMetrics | None = None
+
+    def count(self, metrics: CheckMetrics) -> None:
+        """Show the results of this endpoint's checks there, from now on."""
+        self._metrics = metrics
 
     def add(self, name: str, check: Check) -> None:
         """Add a check, or replace the one of that name. ValueError for an unusable name."""
@@ -43,6 +53,8 @@ class Checks:
         """Remove a check; one that is not there is no error."""
         self._checks.pop(name, None)
         self._failing.pop(name, None)
+        if self._metrics is not None:
+            self._metrics.forget(self.endpoint, name)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the checks."""
@@ -51,6 +63,11 @@ class Checks:
     def failures(self) -> dict[str, str]:
         """Return the checks that fail now, with their reasons."""
         return {name: reason for name in self._checks if (reason := self._ask(name))}
+
+    def look(self) -> None:
+        """Ask every check for what the metrics show; nobody probed, so nothing is logged."""
+        for name in self._checks:
+            self._judge(name)
 
     def answer(self, request: Request, name: str = "") -> Response:
         """Return the answer to a probe of the endpoint, or of the one check `name`."""
@@ -84,11 +101,17 @@ class Checks:
             return _text(500, ["internal server error: reason withheld"])
         return _text(200, ["ok"], end="")
 
-    def _ask(self, name: str) -> str:
+    def _judge(self, name: str) -> str:
         try:
             reason = self._checks[name]()
         except Exception as error:  # noqa: BLE001 - a broken check must not hide the others' answers
             reason = f"{type(error).__name__}: {error}"
+        if self._metrics is not None:
+            self._metrics.judged(self.endpoint, name, not reason)
+        return reason
+
+    def _ask(self, name: str) -> str:
+        reason = self._judge(name)
         # Once per change, not once per probe.
         if reason and name not in self._failing:
             log.warning("check fails", endpoint=self.endpoint, check=name, reason=reason)
@@ -99,6 +122,31 @@ class Checks:
         else:
             self._failing.pop(name, None)
         return reason
+
+
+class CheckMetrics:
+    """The results of checks; `type` is the endpoint (reference: runtime 7)."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._now = metrics.gauge(
+            "kubernetes_healthcheck", "1: the check passes; 0: it fails.", ("name", "type")
+        )
+        self._all = metrics.counter(
+            "kubernetes_healthchecks_total",
+            "Results of checks: success or error. Each is looked at once a second, and by probes.",
+            ("name", "type", "status"),
+        )
+
+    def judged(self, endpoint: str, name: str, passes: bool) -> None:
+        """Note a result."""
+        self._now.labels(name, endpoint).set(passes)
+        for status, holds in (("success", passes), ("error", not passes)):
+            # Both are there from the start: nobody sees a counter rise that begins at one.
+            self._all.labels(name, endpoint, status).inc(holds)
+
+    def forget(self, endpoint: str, name: str) -> None:
+        """Show a check no more that is no more."""
+        self._now.remove(name, endpoint)
 
 
 def _unknown(names: Sequence[str]) -> list[str]:

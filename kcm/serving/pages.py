@@ -25,8 +25,6 @@ from kcm.telemetry.exposition import CONTENT_TYPE
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
-# What the ecosystem's components serve as service level indicators.
-SLIS = "kubernetes_healthcheck"
 _PROBES = ("livez", "readyz", "healthz")
 # Making the status page takes milliseconds of the manager's loop: however many look, once a second.
 PAGE_SECONDS = 1.0
@@ -34,20 +32,18 @@ PAGE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the pages come from.
-
-    `configs` gives what /configz shows, by name; `metrics` the families whose names begin so.
-    """
+    """Where the pages come from. `configs` gives what /configz shows, by name."""
 
     livez: Checks
     readyz: Checks
     healthz: Checks
-    metrics: Callable[[str], bytes]
+    metrics: Callable[[], bytes]
     configs: Callable[[], Mapping[str, object]]
     status: Callable[[], Status]
     token: Callable[[], str] = lambda: ""
     delegation: Callable[[Request], Awaitable[Response | None]] | None = None
     debug: Handler | None = None
+    slis: Callable[[], bytes] = bytes
     for_browsers: bool = False
     """Show browsers a status page at / in place of the index."""
 
@@ -118,9 +114,9 @@ def _page(sources: Sources, request: Request) -> Response:
         case "/":
             return _plain(200, _index(sources))
         case "/metrics":
-            return Response(200, sources.metrics(""), CONTENT_TYPE)
+            return Response(200, sources.metrics(), CONTENT_TYPE)
         case "/metrics/slis":
-            return Response(200, sources.metrics(SLIS), CONTENT_TYPE)
+            return Response(200, sources.slis(), CONTENT_TYPE)
         case "/configz":
             shown = {name: _hidden(msgspec.to_builtins(config)) for name, config in sources.configs().items()}
             return _json(shown)

@@ -79,10 +79,10 @@ class Exposition:
             self._epochs[process] += 1
         self._retire(process, self._live.pop(process, {}), {})
 
-    def render(self) -> bytes:
-        """Return the page, families in the order of their names."""
-        sums = self._merged()
-        if self._lost:
+    def render(self, prefix: str = "") -> bytes:
+        """Return the page, families in the order of their names; with `prefix`, those so called."""
+        sums = {name: each for name, each in self._merged().items() if name.startswith(prefix)}
+        if self._lost and not prefix:
             text = "Series of ended processes that there was no room to keep."
             sums[_LOST] = _Sum("gauge", text, {(_LOST, ()): float(self._lost)})
         return generate_latest(_Page(sums))

@@ -54,9 +54,21 @@ class TaskHandle:
     ) -> None:
         self.pid = pid
         self.channel: Channel = channel
+        self._read = channel.deliver
         self._back = back
         self._task = task
         self._killed = False
+        self.used: Usage | None = None
+
+    def mute(self) -> None:
+        """Let the manager hear nothing more of the host."""
+        self._back.deliver = lambda payload: None
+
+    def delay(self, seconds: float) -> None:
+        """Let the host take so long to read each frame from now on; 0: none."""
+        assert isinstance(self.channel, MemoryChannel)
+        loop = asyncio.get_running_loop()
+        self.channel.deliver = lambda payload: _later(loop, seconds, self._read, payload)
 
     def kill(self) -> None:
         self._killed = True
@@ -65,7 +77,7 @@ class TaskHandle:
         self._task.cancel()
 
     def usage(self) -> Usage | None:
-        return None
+        return self.used
 
     async def ended(self) -> str:
         await asyncio.wait((self._task,))
@@ -100,6 +112,12 @@ class LoopLauncher:
         handle = TaskHandle(1000 + len(self.handles), to_host, to_manager, task)
         self.handles.append(handle)
         return handle
+
+
+def _later(
+    loop: asyncio.AbstractEventLoop, seconds: float, deliver: Callable[[bytes], None], payload: bytes
+) -> None:
+    loop.call_later(seconds, deliver, payload)
 
 
 async def _shielded(agent: HostAgent) -> None:

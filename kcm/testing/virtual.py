@@ -57,6 +57,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def block(self, seconds: float) -> None:
+        """Let time pass while nothing can run, as in a call that blocks the loop."""
+        self._jumping.now += seconds
+
     def hold_time(self) -> None:
         """Stand still until a thread is heard of."""
         self._jumping.held += 1

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,9 +24,10 @@ from kcm import Controller, Done, primary
 from kcm.base.errors import ConfigurationError
 from kcm.config.schema import Configuration
 from kcm.manager.reload import Desired
+from kcm.manager.usage import Usage
 from kcm.objects import ConfigMap, Resource
 from kcm.sandbox.api.faults import Fault, Refuse, SilenceWatch
-from kcm.testing.virtual import run
+from kcm.testing.virtual import VirtualLoop, run
 from kcm.testing.world import WORKLOADS, Daemon, World, deployment, quick_configuration, replica_set
 from tools.alerts.evaluation import Rule, Samples, evaluate, firing
 from tools.alerts.language import labels_named, parse, selectors
@@ -209,6 +211,59 @@ async def the_lease_is_lost_again_and_again(stage: Scraper) -> None:
         await stage.watch(60)
 
 
+async def a_standby_cannot_read_the_lease(stage: Scraper) -> None:
+    stage.target("a", stage.world.start(identity="a"))
+    await stage.watch(30)
+    stage.world.api.faults.add(Fault(SilenceWatch(lines=1), "watch", "leases", agent=r"\(b\)"))
+    stage.target("b", stage.world.start(identity="b"))
+    await stage.watch(30)
+    stage.world.api.faults.add(Fault(Refuse(503), "get", "leases", agent=r"\(b\)"))
+    await stage.watch(240)
+
+
+async def the_loop_is_blocked_again_and_again(stage: Scraper) -> None:
+    stage.target("a", stage.world.start())
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    for _ in range(20):
+        await stage.watch(30)
+        loop.block(4)
+
+
+async def a_host_falls_silent(stage: Scraper) -> None:
+    daemon = stage.target("a", stage.world.start())
+    await stage.watch(60)
+    daemon.launcher.handles[0].mute()
+    await stage.watch(120)
+
+
+async def a_host_reads_slowly(stage: Scraper) -> None:
+    daemon = stage.target("a", stage.world.start())
+    await stage.watch(60)
+    daemon.launcher.handles[0].delay(20)
+    await stage.watch(600)
+
+
+async def a_host_uses_too_much(stage: Scraper) -> None:
+    limits = msgspec.structs.replace(stage.world.configuration.hosts.limits, memory="64Mi")
+    hosts = msgspec.structs.replace(stage.world.configuration.hosts, limits=limits)
+    stage.world.configuration = msgspec.structs.replace(stage.world.configuration, hosts=hosts)
+    daemon = stage.target("a", stage.world.start())
+    for mebibytes in (50, 100):
+        await stage.watch(60)
+        daemon.launcher.handles[0].used = Usage(mebibytes * 1024 * 1024, 1.0, 10, 0)
+    await stage.watch(60)
+
+
+async def the_server_goes_away(stage: Scraper) -> None:
+    stage.target("a", stage.world.start())
+    await stage.watch(60)
+    stage.world.api.faults.add(Fault(SilenceWatch(lines=0), "watch", agent="kcm"))
+    for verb in ("list", "watch"):
+        stage.world.api.faults.add(Fault(Refuse(503), verb, "pods", agent="kcm"))
+    await stage.watch(1200)
+
+
 async def a_host_dies_again_and_again(stage: Scraper) -> None:
     daemon = stage.target("a", stage.world.start())
     for _ in range(6):
@@ -302,9 +357,16 @@ FAULTS: dict[str, Scenario] = {
     "KcmNoLeader": nobody_may_lead,
     "KcmSeveralLeaders": two_lead,
     "KcmLeadershipFlapping": the_lease_is_lost_again_and_again,
+    "KcmLeaseOld": a_standby_cannot_read_the_lease,
+    "KcmNotReady": pods_may_not_be_listed,
+    "KcmLoopLate": the_loop_is_blocked_again_and_again,
+    "KcmHostSilent": a_host_falls_silent,
     "KcmHostCrashLooping": a_host_dies_again_and_again,
+    "KcmHostLimited": a_host_uses_too_much,
+    "KcmFeedBehind": a_host_reads_slowly,
     "KcmWatchInTrouble": pods_may_not_be_listed,
     "KcmWatchSilent": watches_fall_silent,
+    "KcmWatchOld": the_server_goes_away,
     "KcmUnreadableObjects": a_type_does_not_fit,
     "KcmQueueNotDraining": every_reconcile_takes_minutes,
     "KcmReconcileStuck": every_reconcile_takes_minutes,
@@ -392,6 +454,7 @@ def test_every_alert_says_how_bad_it_is_and_has_a_runbook() -> None:
 # Names: in rules, on the dashboard, in the reference, in /metrics.
 
 
+@cache
 def shown() -> dict[str, Described]:
     """Return the metric behind each name of a sample."""
     return {name: each for each in metrics().values() for name in each.samples}

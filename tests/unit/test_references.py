@@ -20,7 +20,7 @@ def test_a_reference_is_not_stale(name: str) -> None:
 
 
 def test_metrics_have_names_that_tell_whose_they_are_and_texts() -> None:
-    known = ("kcm_", "controller_runtime_", "workqueue_", "rest_client_", "leader_election_")
+    known = ("kcm_", "controller_runtime_", "workqueue_", "rest_client_", "leader_election_", "kubernetes_")
     for each in metrics().values():
         assert each.name.startswith((*known, "horizontal_pod_autoscaler_controller_")), each.name
         assert each.help

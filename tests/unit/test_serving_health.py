@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
-from kcm.serving.health import Checks
+from kcm.serving.health import SLIS, CheckMetrics, Checks
 from kcm.serving.http import Request, Response
+from kcm.telemetry.metrics import Metrics
 
 
 def checks(**reasons: str) -> Checks:
@@ -105,3 +106,45 @@ def test_a_failure_is_logged_once_with_its_reason_and_once_when_it_is_over(
 def test_probes_are_not_cached() -> None:
     answer: Response = checks().answer(Request("GET", "/readyz"))
     assert "no-store" in answer.headers["Cache-Control"]
+
+
+def shown(metrics: Metrics) -> dict[tuple[str, str, str, str], float]:
+    return {
+        (name, labels.get("type", ""), labels.get("name", ""), labels.get("status", "")): value
+        for family in metrics.read()
+        for name, pairs, value in family.samples
+        for labels in (dict(pairs),)
+        if name.startswith(SLIS)
+    }
+
+
+def test_results_are_shown_as_other_components_show_theirs() -> None:
+    reasons = {"hosts": "down"}
+    made, metrics = Checks("readyz"), Metrics()
+    made.add("hosts", lambda: reasons["hosts"])
+    made.count(CheckMetrics(metrics))
+    made.look()
+    ask(made)
+    reasons["hosts"] = ""
+    made.look()
+    gauge, total = "kubernetes_healthcheck", "kubernetes_healthchecks_total"
+    assert shown(metrics) == {
+        (gauge, "readyz", "ping", ""): 1,
+        (gauge, "readyz", "hosts", ""): 1,
+        (total, "readyz", "ping", "success"): 3,
+        (total, "readyz", "ping", "error"): 0,
+        (total, "readyz", "hosts", "success"): 1,
+        (total, "readyz", "hosts", "error"): 2,
+    }
+    made.remove("hosts")
+    assert (gauge, "readyz", "hosts", "") not in shown(metrics)
+
+
+def test_looking_logs_nothing_because_nobody_probed(caplog: pytest.LogCaptureFixture) -> None:
+    made = checks(hosts="down")
+    with caplog.at_level(logging.DEBUG):
+        made.look()
+    assert caplog.records == []
+    with caplog.at_level(logging.DEBUG):
+        ask(made)
+    assert len(caplog.records) == 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from kcm.telemetry.exposition import PER_PROCESS
 from tools.reference.source import (
     UNKNOWN,
     Module,
@@ -25,6 +26,13 @@ from tools.reference.source import (
 KINDS = ("counter", "gauge", "histogram")
 SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 _SETS = (
+    (
+        "Signs of life",
+        (
+            *("kubernetes_healthcheck", "kcm_process_loop_", "kcm_host_heartbeat", "kcm_feed_lag"),
+            *("kcm_cache_watch_age", "kcm_lease_age"),
+        ),
+    ),
     ("The work of controllers", ("controller_runtime_", "workqueue_")),
     ("Requests to the API server", ("rest_client_",)),
     ("Election", ("leader_election_", "kcm_leader_election_")),
@@ -101,6 +109,8 @@ def _instrument(kind: str, call: ast.Call, place: Place) -> Described | None:
         raise ValueError(f"{place.module.path}:{call.lineno}: name, help or labels cannot be told: {name}")
     if kind == "counter" and not name.endswith("_total"):
         name += "_total"
+    if name.startswith(PER_PROCESS):
+        labels = (*labels, "process")
     return Described(name, kind, text, labels)
 
 
