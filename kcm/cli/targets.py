@@ -81,7 +81,9 @@ def with_first_try(
     known[first.name] = replace(mine, implementation=first.implementation)
     if recorded:
         recorder = known.get(RECORDER) or ControllerConfig()
-        known[RECORDER] = replace(recorder, process=recorder.process or mine.process or first.name)
+        # A recorder with limits of its own keeps a host of its own, or they would be nobody's.
+        own = RECORDER if RECORDER in configuration.hosts.limits_of else ""
+        known[RECORDER] = replace(recorder, process=recorder.process or own or mine.process or first.name)
     election = configuration.leader_election
     if own_lease:
         election = replace(election, resource_name=f"kcm-{first.name}")

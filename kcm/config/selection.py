@@ -5,7 +5,8 @@ controller's own default, in this order; a section with an `implementation` make
 like an installed one. In the flag the first item that names a controller or one of its aliases
 wins: `foo` on, `-foo` off; `*` leaves the rest to file and default; without `*` the rest is off
 (reference: runtime 7, workloads 3.2). Guarantees: a name that means nothing
-is a ConfigurationError, as is a controller that the file names twice under different names. Pure.
+is a ConfigurationError, as is a controller that the file names twice under different names, and a
+limit of a host that there is not. Pure.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def select(
     installed = (*installed, *_named_in(configuration, installed))
     names = _names(installed)
     configured = _by_installed_name(configuration, names, where)
+    _check_hosts(configured, names, where)
     wishes = None if items is None else _wishes(items, names)
     enabled: list[str] = []
     disabled: dict[str, str] = {}
@@ -147,6 +149,21 @@ def _by_installed_name(configuration: Configuration, names: Mapping[str, str], w
             )
         sections[names[name]] = section
     return msgspec.structs.replace(configuration, controllers=sections)
+
+
+def _check_hosts(configuration: Configuration, names: Mapping[str, str], where: str) -> None:
+    """Refuse limits of a host that there cannot be: a limit that limits nobody is believed in."""
+    processes = {name: configuration.controller(name).process or name for name in set(names.values())}
+    hosts = set(processes.values())
+    for name in configuration.hosts.limits_of:
+        if name in hosts:
+            continue
+        if name in names:
+            own = names[name]
+            reason = f"controller {own} runs in the host {processes[own]}: name that"
+        else:
+            reason = f"there is no host {name!r}" + did_you_mean(name, hosts)
+        raise ConfigurationError(where, f"hosts.limitsOf.{name}", reason)
 
 
 def _unknown(name: str, names: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from kcm.base.errors import ConfigurationError
 from kcm.config.aliases import WELL_KNOWN, well_known
-from kcm.config.schema import Configuration, ControllerConfig
+from kcm.config.schema import Configuration, ControllerConfig, HostsConfig, LimitsConfig
 from kcm.config.selection import Installed, parse_items, select
 
 INSTALLED = (
@@ -141,3 +141,37 @@ def test_a_section_may_name_another_implementation_of_an_installed_controller() 
     chosen = select(Configuration(controllers={"replicaset-controller": own}), INSTALLED)
     assert chosen.enabled == ("replicaset", "deployment", "hpa", "mine")
     assert chosen.configuration.controller("replicaset").implementation == own.implementation
+
+
+@pytest.mark.parametrize(
+    ("limited", "reason"),
+    [
+        pytest.param("replicaset", "", id="a controller in a host of its own"),
+        pytest.param("shared", "", id="a host that two share"),
+        pytest.param("mine", "", id="a controller of the file"),
+        pytest.param("cronjob", "", id="one that is off: it may be turned on"),
+        pytest.param("deployment", "controller deployment runs in the host shared: name that", id="inside"),
+        pytest.param(
+            "garbage-collector-controller",
+            "controller garbagecollector runs in the host garbagecollector: name that",
+            id="an alias",
+        ),
+        pytest.param("replicasets", "there is no host 'replicasets'; did you mean replicaset?", id="nobody"),
+    ],
+)
+def test_a_limit_is_one_of_a_host_that_there_is(limited: str, reason: str) -> None:
+    sections = {
+        "deployment": ControllerConfig(process="shared"),
+        "hpa": ControllerConfig(process="shared"),
+        "mine": ControllerConfig(implementation="mine:Mine"),
+        "cronjob": ControllerConfig(enabled=False, implementation="c:C"),
+    }
+    hosts = HostsConfig(limits_of={limited: LimitsConfig(memory="1Gi")})
+    configuration = Configuration(controllers=sections, hosts=hosts)
+    installed = [Installed(name) for name in ("replicaset", "deployment", "hpa", "garbagecollector")]
+    if not reason:
+        select(configuration, installed)
+        return
+    with pytest.raises(ConfigurationError) as refused:
+        select(configuration, installed, where="kcm.yaml")
+    assert str(refused.value) == f"kcm.yaml: hosts.limitsOf.{limited}: {reason}"
