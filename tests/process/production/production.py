@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 NAMESPACE = "kcm-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:kcm"
 PATIENCE = 60.0
-BETWEEN_CHANGES = 0.1
+BETWEEN_CHANGES = 0.03
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/kcm"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/kcm"
 SETS = "/apis/apps/v1/namespaces/default/replicasets"
@@ -44,7 +44,7 @@ CONTROLLERS = ("replicaset", "deployment", "hpa", "eventrecorder")
 SHORT_LEASE = {
     "leaderElection": {"leaseDuration": "6s", "renewDeadline": "4s", "retryPeriod": "0.5s"},
     "client": {"writeTimeout": "1s"},
-    "hosts": {"stopTime": "0.5s", "stopGrace": "3s"},
+    "hosts": {"stopTime": "0.5s", "stopGrace": "1s"},
 }
 LEASE_SECONDS = 6.0
 # For tests in which nothing may cost the leader its Lease: as shipped.
@@ -221,7 +221,10 @@ class Production:
         self._serial = itertools.count(1)
         self._stack = contextlib.ExitStack()
         self.config = configuration(more)
-        self.orders = Path(self.config["controllers"].get("odd", {}).get("settings", {}).get("directory", ""))
+        for name, section in self.config["controllers"].items():
+            if section.get("implementation", "").startswith("odd_controllers:"):
+                (directory / name).mkdir()
+                section["settings"] = {"directory": str(directory / name)}
         try:
             self._start()
         except BaseException:
@@ -373,12 +376,11 @@ class Production:
             selected = f"{PODS}?labelSelector=app%3D{name}"
             wait_for(lambda path=selected: not self.call("GET", path)["items"], f"{name} is gone")
 
-    def order(self, word):
-        """Have the odd controller do something (see odd_controllers)."""
-        (self.orders / word).touch()
-        self.call(
-            "POST", MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "order-"}}
-        )
+    def order(self, controller, word):
+        """Have one of the controllers of odd_controllers.py do something, the next time that it works."""
+        (self.directory / controller / word).touch()
+        name = {"generateName": "order-"}
+        self.call("POST", MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": name})
 
 
 class Scaling(threading.Thread):
