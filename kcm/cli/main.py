@@ -90,6 +90,7 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument(
         "--dry-run", action="store_true", help="write nothing: log what would be done and show it at /statusz"
     )
+    run.add_argument("--status-page", action="store_true", help="show browsers a live status page at /")
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
     run.add_argument("--log-format", choices=("auto", "json", "text"))
 

@@ -128,7 +128,7 @@ class _Together:
         print(_banner(ready, port, self._settings.data_dir), flush=True)
         # A secured server takes nobody without the credentials of the kubeconfig.
         where = ["--kubeconfig", str(ready.kubeconfig)] if self._settings.secure else ["--master", ready.url]
-        command = [sys.executable, "-m", "kcm", "run", *where, "--port", str(port)]
+        command = [sys.executable, "-m", "kcm", "run", *where, "--port", str(port), "--status-page"]
         command += ["--config", self._options.config] if self._options.config else ["--kube-api-qps", "0"]
         if not self._options.config and not self._settings.collect_garbage:
             command += ["--controllers", f"*,{COLLECTOR}"]
@@ -167,6 +167,7 @@ class _Together:
 def _banner(ready: Ready, manager_port: int, data_dir: Path | None, *, alone: bool = False) -> str:
     kept = f"everything is kept in {data_dir}" if data_dir else "nothing is kept when it ends"
     manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
+    page = f"In a browser: http://127.0.0.1:{manager_port}/\n" if manager_port else ""
     start = (
         f"  kcm run --kubeconfig {ready.kubeconfig}  # a manager, in a terminal of its own\n" if alone else ""
     )
@@ -174,7 +175,7 @@ def _banner(ready: Ready, manager_port: int, data_dir: Path | None, *, alone: bo
     return (
         f"kcm sandbox is ready: API server {ready.url}, {ready.nodes} nodes"
         f"{manager}\n"
-        f"For development and tests only: {kept}. Ctrl-C ends it.\n\n"
+        f"For development and tests only: {kept}. Ctrl-C ends it.\n{page}\n"
         f"{start}"
         f"  export KUBECONFIG={ready.kubeconfig}\n"
         f"  kubectl apply -f {sample}\n"

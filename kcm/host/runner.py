@@ -24,6 +24,7 @@ from kcm.objects.resource import Key, Resource
 from kcm.runtime.applier import Applier
 from kcm.runtime.context import Context
 from kcm.runtime.controller import Controller, allowance_of
+from kcm.runtime.decisions import Decision, Journal
 from kcm.runtime.dispatcher import Dispatcher, Freshness
 from kcm.runtime.enqueue import Change, keys_of
 from kcm.runtime.events import EventSink, Outbox
@@ -65,6 +66,7 @@ class ControllerRunner:
         self._clock = clock
         self._metrics = metrics
         self._log = logger(f"controller.{task.name}")
+        self._journal = Journal(task.name, clock)
         self._queue_metrics = PrometheusQueueMetrics(metrics, task.name)
         self._queue: WorkQueue[Key] = WorkQueue(
             clock=clock,
@@ -89,6 +91,7 @@ class ControllerRunner:
             clock,
             self._log,
             task.reconcile_timeout or controller.reconcile_timeout,
+            self._journal,
         )
         self._width = task.workers or controller.workers
         self._workers: asyncio.Task[None] | None = None
@@ -144,6 +147,10 @@ class ControllerRunner:
             workers=self._width,
         )
 
+    def decided(self) -> tuple[tuple[Decision, ...], int]:
+        """Return what was decided since the last time, and how many decisions had no room."""
+        return self._journal.take()
+
     def _real(self, api: ApiClient, replicas: Replicas, width: int) -> Callable[[Key], Context]:
         """Return what makes the contexts of reconciles that write."""
         writer = Applier(api, replicas, self._events, width)
@@ -162,6 +169,7 @@ class ControllerRunner:
             events=events,
             inbox=self._inbox,
             allowance=self._allowance,
+            journal=self._journal,
         )
 
     def _listen(self, replicas: Replicas) -> list[Change]:

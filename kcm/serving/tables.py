@@ -139,29 +139,35 @@ def _cache(row: CacheStatus) -> tuple[Cell, ...]:
     return (row.resource, row.selector or "all", row.state, *counts, row.position, event, row.reason)
 
 
-_DECISION_HEAD = ("TIME", "CONTROLLER", "KEY", "DID", "RESULT", "BECAUSE")
+_DECISION_HEAD = ("TIME", "CONTROLLER", "KEY", "DID", "BECAUSE", "RESULT")
 
 
 def _decisions(status: Status) -> list[tuple[Cell, ...]]:
     return [
-        (format_time(each.at), each.controller, about(each), deed(each), result(each), each.because)
+        (format_time(each.at), each.controller, about(each), deed(each), each.because, result(each))
         for each in status.decisions[:SHOWN_DECISIONS]
     ]
 
 
 def about(decision: DecisionStatus) -> str:
-    """Return which keys were reconciled: the one, or some and in how many reconciles."""
-    keys = ", ".join(decision.keys)
-    return keys if decision.times <= 1 else f"{keys} ×{decision.times}"
+    """Return which key was reconciled: the one, or the last of several, and in how many reconciles."""
+    key = next(iter(decision.keys), "")
+    more = " …" if len(decision.keys) > 1 else ""
+    return f"{key}{more} ×{decision.times}" if decision.times > 1 else key
 
 
 def deed(decision: DecisionStatus) -> str:
-    """Return what was done, or tried: "create 500 pods", "delete pods default/web-1"."""
-    if decision.action == "reconcile":
-        return decision.action
-    if decision.wanted <= 1:
-        return f"{decision.action} {decision.object}"
-    return f"{decision.action} {decision.wanted} {decision.object}"
+    """Return what was done, or tried: "create 500 pods", "delete pods web-1".
+
+    Short: without the group of the resource, and without the key's namespace.
+    """
+    resource, _, object = decision.object.partition(" ")
+    namespace, slash, name = object.partition("/")
+    if slash and all(key.startswith(f"{namespace}/") for key in decision.keys):
+        object = name
+    # One in each of several reconciles: that number stands with the keys.
+    count = str(decision.wanted) if decision.wanted > decision.times else ""
+    return " ".join(filter(None, (decision.action, count, resource.partition(".")[0], object)))
 
 
 def result(decision: DecisionStatus) -> str:

@@ -57,18 +57,22 @@ def status_page(status: Status) -> Response:
     word, _ = standing(status)
     asked = format_time(status.build.now) if status.build.now else ""
     body = element("main", sections(status), id="status")
-    return _document(200, f"{word} – kcm", f"as of {asked}" if asked else "", body)
+    return _document(200, f"{word} – kcm", f"as of {asked}" if asked else "", body, status.build.version)
 
 
 def ask_page(refusal: Response) -> Response:
     """Return a page that asks for a token, in place of a refusal; it keeps its status and says its reason."""
     reason = refusal.body.decode("utf-8", "replace").strip() if isinstance(refusal.body, bytes) else ""
-    answer = _document(refusal.status, "kcm", "", element("main", id="status"), reason or "not admitted")
+    answer = _document(
+        refusal.status, "kcm", "", element("main", id="status"), refused=reason or "not admitted"
+    )
     kept = {name: value for name, value in refusal.headers.items() if name == "WWW-Authenticate"}
     return Response(answer.status, answer.body, HTML, {**answer.headers, **kept})
 
 
-def _document(code: int, title: str, pulse: str, body: Markup, refused: str = "") -> Response:
+def _document(
+    code: int, title: str, pulse: str, body: Markup, version: str = "", refused: str = ""
+) -> Response:
     assets = _assets()
     links = (element("a", name, href=f"#{anchor}") for anchor, name in _SECTIONS)
     nav = element("nav", *links, id="sections", aria_label="Sections", hidden=bool(refused))
@@ -81,7 +85,7 @@ def _document(code: int, title: str, pulse: str, body: Markup, refused: str = ""
     )
     top = element(
         "header",
-        element("h1", "kcm"),
+        element("h1", "kcm", element("small", version, id="version")),
         nav,
         element("p", pulse, id="pulse", role="status"),
     )

@@ -19,6 +19,11 @@
     pulse.lastChild.textContent = detail;
   }
 
+  function alive(is) {
+    document.body.className = is ? "live" : "stale";
+    if (is) say("live");
+  }
+
   function update(old, fresh) {
     if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
       old.replaceWith(fresh);
@@ -47,13 +52,14 @@
     if (refused) {
       refusal.textContent = fresh.getElementById("refusal")?.textContent ?? `refused: ${answer.status}`;
       main.replaceChildren();
+      document.body.className = "";
       say("");
       return;
     }
     document.title = fresh.title;
+    document.getElementById("version").textContent = fresh.getElementById("version").textContent;
     update(main, fresh.getElementById("status"));
-    document.body.classList.remove("stale");
-    say("live");
+    alive(true);
   }
 
   async function look() {
@@ -78,7 +84,7 @@
   function tick() {
     const silent = performance.now() - heard;
     if (refused || silent < STALE) return;
-    document.body.classList.add("stale");
+    alive(false);
     const seconds = Math.floor(silent / 1000);
     say("no answer since ", (seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`) + trouble);
   }
@@ -96,5 +102,5 @@
     if (!document.hidden && !refused) look();
   }, EVERY);
   setInterval(tick, 1000);
-  if (!refused) say("live");
+  if (!refused) alive(true);
 })();

@@ -29,8 +29,9 @@ Cell = Markup | str | int | None
 
 # What goes on, what waits, and what is wrong; all else is neither.
 _TONES = {
-    **dict.fromkeys(("leading", "ready", "watching", "done"), "good"),
-    **dict.fromkeys(("standby", "off", "stopping", "ended"), "calm"),
+    **dict.fromkeys(("leading", "ready", "watching"), "good"),
+    **dict.fromkeys(("standby", "off", "stopping", "ended", "alone", "dry run"), "calm"),
+    "done": "plain",
     **dict.fromkeys(("not ready", "given up", "refused", "failed", "dead", "waiting to restart"), "bad"),
 }
 
@@ -71,9 +72,9 @@ def standing(status: Status) -> tuple[str, str]:
         return "Dry run", "takes no part, writes nothing"
     if not election.enabled:
         return "Alone", "no election, works at once"
-    if election.leading:
-        return "Leading", "" if election.fence_in is None else f"may write for {age(election.fence_in)}"
-    return "Standby", "" if election.leader else "nobody leads"
+    if not election.leading:
+        return "Standby", "" if election.leader else "nobody leads"
+    return "Leading", "" if election.fence_in is None else f"may write for {age(election.fence_in)}"
 
 
 def _summary(status: Status) -> Markup:
@@ -85,21 +86,20 @@ def _summary(status: Status) -> Markup:
         _fact("This replica", election.identity or "-", f"up {up}, pid {build.pid}"),
     ]
     if election.enabled and not status.dry_run:
-        facts.append(_fact("Leader", election.leader or "nobody", _term(election)))
+        leader = "this replica" if election.leading else election.leader or "nobody"
+        facts.append(_fact("Leader", leader, _term(election)))
         facts.append(_fact("Lease", election.lease or "-", _expiry(election), *election.troubles))
     if (file := status.configuration) is not None:
         troubles = (f"a newer file is refused: {file.refused}",) if file.refused else ()
         since = f"{file.file}, since {format_time(file.in_force_since)}"
         facts.append(_fact("Configuration", file.hash[:12], since, *troubles))
-    python = f"Python {build.python}" if build.python else ""
-    facts.append(_fact("Version", f"kcm {build.version}", python))
     return element("dl", *facts, class_="facts")
 
 
 def _term(election: ElectionStatus) -> str:
     term = "" if election.term is None else f"term {election.term}"
     # As the Lease has it: to the microsecond, which nobody reads.
-    since = f"since {election.acquired.partition('.')[0]}" if election.acquired else ""
+    since = f"since {election.acquired.partition('.')[0].replace('T', ' ')}" if election.acquired else ""
     return ", ".join(filter(None, (term, since)))
 
 
@@ -202,9 +202,8 @@ _CACHES: tuple[Column[CacheStatus], ...] = (
 def _decisions(status: Status) -> Markup:
     shown = status.decisions[:SHOWN_DECISIONS]
 
-    def because(row: DecisionStatus) -> Markup:
-        wrong = element("span", row.error, class_="trouble") if row.error else None
-        return joined(row.because or None, wrong)
+    def keys(row: DecisionStatus) -> Markup:
+        return element("span", about(row), title=", ".join(row.keys) if len(row.keys) > 1 else None)
 
     def outcome(row: DecisionStatus) -> Markup:
         word = f"{row.done} of {row.wanted}" if row.result == "partly" else row.result
@@ -213,9 +212,9 @@ def _decisions(status: Status) -> Markup:
     columns: tuple[Column[DecisionStatus], ...] = (
         Column("When", lambda row: _moment(row.at, status.build.now), "when"),
         Column("Controller", lambda row: row.controller, "name"),
-        Column("Key", about, "key"),
-        Column("Did", deed, "text"),
-        Column("Because", because, "text"),
+        Column("Key", keys, "key"),
+        Column("Did", deed, "did"),
+        Column("Because", lambda row: row.because, "text"),
         Column("Result", outcome, "word"),
     )
     more = len(status.decisions) - len(shown)
@@ -223,7 +222,8 @@ def _decisions(status: Status) -> Markup:
     if more > 0:
         every = element("a", "/statusz?format=json", href="/statusz?format=json")
         note = element("p", f"{more} more at ", every, class_="note")
-    table = _table("What controllers did last, newest first", columns, shown)
+    caption = "What controllers did last, newest first"
+    table = _table(caption, columns, shown, below=lambda row: row.error)
     return _part("decisions", "Last decisions", table, note)
 
 
@@ -248,7 +248,13 @@ def _part(name: str, title: str, *content: Markup | None) -> Markup:
     return element("section", heading, *content, id=name, aria_labelledby=f"{name}-heading")
 
 
-def _table(caption: str, columns: Sequence[Column[R]], rows: Sequence[R]) -> Markup:
+def _table(
+    caption: str,
+    columns: Sequence[Column[R]],
+    rows: Sequence[R],
+    below: Callable[[R], str] = lambda row: "",
+) -> Markup:
+    """Return a table; `below` is what is wrong with a row and takes a line of its own."""
     if not rows:
         return element("p", "None.", class_="note")
     cells = [[column.cell(row) for column in columns] for row in rows]
@@ -261,7 +267,11 @@ def _table(caption: str, columns: Sequence[Column[R]], rows: Sequence[R]) -> Mar
         element("th", columns[place].name, scope="col", class_=columns[place].kind, role="columnheader")
         for place in kept
     )
-    body = (_row(columns, kept, line) for line in cells)
+    body: list[Markup] = []
+    for row, line in zip(rows, cells, strict=True):
+        body.append(_row(columns, kept, line))
+        if trouble := below(row):
+            body.append(_trouble_row(len(kept), trouble))
     # Narrow screens lay rows out as cards; the roles keep it a table for those who cannot see it.
     return element(
         "table",
@@ -270,6 +280,12 @@ def _table(caption: str, columns: Sequence[Column[R]], rows: Sequence[R]) -> Mar
         element("tbody", *body, role="rowgroup"),
         role="table",
     )
+
+
+def _trouble_row(columns: int, trouble: str) -> Markup:
+    first = element("td", role="cell")
+    wide = element("td", trouble, class_="trouble", colspan=str(columns - 1), role="cell")
+    return element("tr", first, wide, class_="below", role="row")
 
 
 def _row(columns: Sequence[Column[R]], kept: Iterable[int], line: Sequence[Cell]) -> Markup:
