@@ -78,13 +78,11 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
         unwatched = False
         for owner in seen.owners:
             reference, standing = owner.reference, owner.standing
+            if owner.elsewhere or standing is Standing.MISPLACED:
+                await self._warn(ctx, seen.object, reference)
             if isinstance(standing, Asked):
-                if standing.elsewhere:
-                    await self._warn(ctx, seen.object, reference)
                 standing = await self._inquiry.standing(ctx, reference, standing)
                 unwatched |= standing is not Standing.ABSENT
-            elif standing is Standing.MISPLACED:
-                await self._warn(ctx, seen.object, reference)
             standings.append((reference, standing))
         if not seen.complete and any(standing is Standing.WAITING for _, standing in standings):
             return RequeueAfter(FILLING_SECONDS)
@@ -132,9 +130,10 @@ class GarbageCollectorController(Controller[PartialObject, Seen]):
         if about in self._warned:
             return
         self._warned.add(about)
-        where = f'in namespace "{dependent.metadata.namespace}"' if dependent.metadata.namespace else "here"
+        namespace = dependent.metadata.namespace
+        # The words of kube-controller-manager's collector, by which people look for it.
         note = (
-            f"ownerRef [{reference.api_version}/{reference.kind}, name: {reference.name}, "
-            f"uid: {reference.uid}] can own nothing {where}"
+            f"ownerRef [{reference.api_version}/{reference.kind}, namespace: {namespace}, "
+            f'name: {reference.name}, uid: {reference.uid}] does not exist in namespace "{namespace}"'
         )
         await ctx.apply(Plan.emit(dependent, "Warning", "OwnerRefInvalidNamespace", note))

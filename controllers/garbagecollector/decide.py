@@ -1,7 +1,8 @@
 """What to do about one object: pure, from what was seen and what the server answered.
 
 Guarantees: nothing is deleted unless every one of its owners is absent or is waiting for it to
-go; an owner of unknown standing counts as one that is there. Every write carries the uid and the
+go; an owner of unknown standing keeps it, and what it says of absent owners too: without the
+one in doubt they would be all it has. Every write carries the uid and the
 resourceVersion it was decided on: whatever changed meanwhile, finalizers and references of others
 included, turns it into a conflict and is looked at again.
 """
@@ -18,21 +19,27 @@ from kcm.objects import OwnerReference, PartialObject
 
 Standings = tuple[tuple[OwnerReference, Standing], ...]
 
-# There, or not known not to be.
-_KEEPS = frozenset((Standing.SOLID, Standing.UNKNOWN, Standing.MISPLACED))
+# Nobody can say whether they are there.
+_DOUBTFUL = frozenset((Standing.UNKNOWN, Standing.MISPLACED))
 
 
 def decide(seen: Dependent, standings: Standings) -> Plan:
     """Return what becomes of a dependent whose owners stand as told."""
-    keeping = [reference for reference, standing in standings if standing in _KEEPS]
-    ending = [reference for reference, standing in standings if standing not in _KEEPS]
-    if not ending:
-        return Plan.nothing()
-    if keeping:
+    by_standing = {
+        standing: {reference.uid for reference, its in standings if its is standing} for standing in Standing
+    }
+    solid, absent, waiting = (
+        by_standing[each] for each in (Standing.SOLID, Standing.ABSENT, Standing.WAITING)
+    )
+    doubtful = set().union(*(by_standing[each] for each in _DOUBTFUL))
+    if doubtful:
+        # The absent are left for when the doubt has ended; who waits would wait for ever.
+        return without_owners(seen.object, waiting - solid - doubtful)
+    if solid:
         # One that keeps it is enough; the others must not hold up their owners' end.
-        kept = {reference.uid for reference in keeping}
-        return without_owners(seen.object, {reference.uid for reference in ending} - kept)
-    waiting = {reference.uid for reference, standing in standings if standing is Standing.WAITING}
+        return without_owners(seen.object, (absent | waiting) - solid)
+    if not absent and not waiting:
+        return Plan.nothing()
     if waiting and seen.children:
         return _unblocked(seen, waiting) or _end(seen.object, "Foreground", "its owner waits for it to go")
     return _end(seen.object, _propagation(seen.object), "none of its owners exists any more")

@@ -1,8 +1,9 @@
 """What there is to know about one object and its neighbours, from the graph only.
 
 `look` reads; nothing here writes, waits or asks for the time. An owner that the graph does not
-know is `Asked`: only the server can say whether it is there (it may be new, unreadable, or gone),
-and only of a kind that the server has. None: there is nothing to do for the object.
+know, or knows as something else than the reference says, is `Asked`: only the server can say
+whether that is there (it may be new, unreadable, or gone), and only of a kind that the server
+has. None: there is nothing to do for the object.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from controllers.garbagecollector.references import (
     blocks,
+    calls,
     can_own,
     is_deleting,
     lets_dependents_go,
+    owns,
     waits_for_dependents,
 )
 from kcm import Key
@@ -43,19 +46,19 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An owner that only the server knows. `elsewhere`: the graph knows that uid in another namespace."""
+    """An owner that only the server knows, and where it would be."""
 
     resource: ResourceType
     key: Key
-    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """One reference, and how its owner stands, or where to ask."""
+    """One reference, and how its owner stands, or where to ask. `elsewhere`: in another namespace it is."""
 
     reference: OwnerReference
     standing: Standing | Asked
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def look(graph: ObjectGraph, key: ObjectKey) -> Seen | None:
         return Emptying(present, blocking, graph.complete)
     if is_deleting(present):
         return None
-    owners = tuple(Owner(each, _standing(graph, present, each)) for each in present.metadata.owner_references)
+    owners = tuple(_owner(graph, present, each) for each in present.metadata.owner_references)
     if all(owner.standing is Standing.SOLID for owner in owners):
         return None
     return Dependent(present, owners, children_of(graph, present), graph.complete)
@@ -112,7 +115,7 @@ def children_of(graph: ObjectGraph, owner: PartialObject) -> tuple[PartialObject
     """Return the objects that an object owns, itself not among them."""
     uid = owner.metadata.uid
     found = graph.dependents(uid)
-    return tuple(each for each in found if each.metadata.uid != uid and can_own(owner, each))
+    return tuple(each for each in found if each.metadata.uid != uid and owns(owner, each))
 
 
 def places_of_children(graph: ObjectGraph, owner: PartialObject) -> tuple[ResourceType, ...]:
@@ -126,15 +129,20 @@ def standing_of(owner: PartialObject) -> Standing:
     return Standing.WAITING if waits_for_dependents(owner) else Standing.SOLID
 
 
-def _standing(graph: ObjectGraph, dependent: PartialObject, reference: OwnerReference) -> Standing | Asked:
+def _owner(graph: ObjectGraph, dependent: PartialObject, reference: OwnerReference) -> Owner:
     owner = graph.get(reference.uid)
-    if owner is not None and can_own(owner, dependent):
-        # Also when the reference calls it by another name or version: it is there, and it is not doubted.
-        return standing_of(owner)
+    elsewhere = owner is not None and not can_own(owner, dependent)
+    if owner is not None and not elsewhere and calls(reference, owner):
+        return Owner(reference, standing_of(owner))
+    return Owner(reference, _described(graph, dependent, reference), elsewhere)
+
+
+def _described(graph: ObjectGraph, dependent: PartialObject, reference: OwnerReference) -> Standing | Asked:
+    """Return where to ask for what a reference describes, whatever has the uid here."""
     resource = graph.resource_of(reference.api_version, reference.kind)
     if resource is None:
         return Standing.UNKNOWN
     namespace = dependent.metadata.namespace
     if resource.namespaced and not namespace:
         return Standing.MISPLACED
-    return Asked(resource, Key(namespace if resource.namespaced else "", reference.name), owner is not None)
+    return Asked(resource, Key(namespace if resource.namespaced else "", reference.name))

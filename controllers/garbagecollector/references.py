@@ -1,7 +1,8 @@
 """Owner references and the two finalizers: the vocabulary of everything else here.
 
 Pure. An owner counts for a dependent when it is cluster-scoped or lives in the dependent's own
-namespace (reference: apiserver §2, GC); nothing else is an owner, whatever a reference says.
+namespace (reference: apiserver §2, GC), and when a reference calls it what it is: its uid, group,
+kind and name; nothing else is an owner, whatever a reference says. Its version does not matter.
 """
 
 from __future__ import annotations
@@ -30,6 +31,25 @@ def lets_dependents_go(present: PartialObject) -> bool:
 def can_own(owner: PartialObject, dependent: PartialObject) -> bool:
     """Say whether one object can own another: owners never reach into other namespaces."""
     return owner.metadata.namespace in ("", dependent.metadata.namespace)
+
+
+def calls(reference: OwnerReference, owner: PartialObject) -> bool:
+    """Say whether a reference names an object rightly, be it in another version of its group."""
+    group, _, _ = reference.api_version.rpartition("/")
+    resource = owner.resource_type()
+    return (reference.uid, reference.name, reference.kind, group) == (
+        owner.metadata.uid,
+        owner.metadata.name,
+        resource.kind,
+        resource.group,
+    )
+
+
+def owns(owner: PartialObject, dependent: PartialObject) -> bool:
+    """Say whether an object owns another: it can, and is rightly named."""
+    return can_own(owner, dependent) and any(
+        calls(each, owner) for each in dependent.metadata.owner_references
+    )
 
 
 def references_to(dependent: PartialObject, uid: str) -> tuple[OwnerReference, ...]:

@@ -185,15 +185,14 @@ def test_an_owner_of_a_kind_that_the_server_does_not_have_is_not_taken_for_absen
     collected(scenario)
 
 
-def test_a_reference_that_names_a_live_owner_wrongly_keeps_its_dependent_until_the_owner_goes() -> None:
+def test_a_reference_that_calls_a_live_owner_something_else_leads_nowhere() -> None:
     async def scenario(w: World) -> None:
         owner = await owned_map(w, "owner")
-        misnamed = {"metadata": {"name": "misnamed", "uid": owner["metadata"]["uid"]}}
-        await owned_map(w, "child", misnamed)
-        await rest(w, 120.0)
-        assert await names(w) == {"owner", "child"}
-        await w.call("DELETE", f"{MAPS}/owner")
-        await until_names(w, set())
+        uid = owner["metadata"]["uid"]
+        await owned_map(w, "misnamed", {"metadata": {"name": "other", "uid": uid}})
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "owner", "uid": uid}}
+        await owned_map(w, "mistaken", secret)
+        await until_names(w, {"owner"})
 
     collected(scenario)
 

@@ -98,7 +98,8 @@ class Model:
     def _ends(self, link: Link) -> bool:
         """Say whether a reference leads to nobody, certainly."""
         mine, theirs = self._places[link.dependent], self._places[link.owner]
-        present = link.how != "stranger" and link.owner in self.alive and theirs in ("", mine)
+        named = link.how not in ("stranger", "misnamed")
+        present = named and link.owner in self.alive and theirs in ("", mine)
         if present:
             return False
         misplaced = not mine and theirs != ""
@@ -126,13 +127,13 @@ class Watchman:
     def _judge(self, victim: Json) -> None:
         metadata = victim["metadata"]
         references = metadata.get("ownerReferences", ())
-        keeping = [each for each in references if self._keeps(metadata, each["uid"])]
+        keeping = [each for each in references if self._keeps(metadata, each)]
         if keeping or not references:
             self.wrongs.append(f"{metadata['name']} was deleted, but is owned by {keeping}")
 
-    def _keeps(self, dependent: Json, uid: str) -> bool:
-        owner = self._present.get(uid)
-        if owner is None:
+    def _keeps(self, dependent: Json, reference: Json) -> bool:
+        owner = self._present.get(reference["uid"])
+        if owner is None or owner["metadata"]["name"] != reference["name"]:
             return False
         metadata = owner["metadata"]
         if metadata.get("namespace", "") not in ("", dependent.get("namespace", "")):

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from controllers.garbagecollector.decide import decide, orphans, released, without_owners
 from controllers.garbagecollector.observe import Asked, Dependent, Emptying, Orphaning, Standing, look
@@ -58,12 +59,20 @@ def thing(
     return partial(resource)(metadata=metadata)
 
 
+def called(present: PartialObject, **wrong: str) -> PartialObject:
+    """Return an object whose one reference calls its owner something else."""
+    (reference,) = present.metadata.owner_references
+    references = (structs.replace(reference, **wrong),)
+    return structs.replace(present, metadata=structs.replace(present.metadata, owner_references=references))
+
+
 def decided(present: PartialObject, *standings: Standing, children: tuple[PartialObject, ...] = ()) -> Plan:
     told = tuple(zip(present.metadata.owner_references, standings, strict=True))
     return decide(Dependent(present, (), children, True), told)
 
 
-KEEPING = {Standing.SOLID, Standing.UNKNOWN, Standing.MISPLACED}
+DOUBTFUL = {Standing.UNKNOWN, Standing.MISPLACED}
+KEEPING = {Standing.SOLID, *DOUBTFUL}
 
 
 @pytest.mark.parametrize("standings", list(product(Standing, Standing)))
@@ -72,16 +81,16 @@ def test_only_who_is_kept_by_nobody_is_deleted_and_only_who_is_kept_is_changed(
 ) -> None:
     present = thing("x", "a", "b")
     plan = decided(present, *standings)
-    keeping = [standing in KEEPING for standing in standings]
-    if all(keeping):
+    ends = {Standing.WAITING} if DOUBTFUL & set(standings) else {Standing.WAITING, Standing.ABSENT}
+    staying = [uid for uid, standing in zip("ab", standings, strict=True) if standing not in ends]
+    if len(staying) == 2:
         assert not plan
-    elif any(keeping):
+    elif KEEPING & set(standings):
         (patch,) = plan.actions
         assert isinstance(patch, Patch)
         assert patch.exact
         assert not isinstance(patch.changes, tuple)
-        left = [each.uid for each in patch.changes["metadata"]["ownerReferences"]]
-        assert left == [uid for uid, kept in zip("ab", keeping, strict=True) if kept]
+        assert [each.uid for each in patch.changes["metadata"]["ownerReferences"]] == staying
     else:
         (delete,) = plan.actions
         assert isinstance(delete, Delete)
@@ -166,7 +175,7 @@ class Scene:
         self.keys.clear()
 
     def _feed(self, kind: str, present: PartialObject) -> None:
-        from msgspec import Raw, json, structs
+        from msgspec import Raw, json
 
         self._version += 1
         metadata = structs.replace(present.metadata, resource_version=str(self._version))
@@ -228,7 +237,39 @@ def test_an_owner_elsewhere_or_unknown_is_asked_for_where_it_should_be() -> None
     scene = Scene(thing("a", namespace="other"), thing("x", "a"))
     seen = scene.look(thing("x", "a"))
     assert isinstance(seen, Dependent)
-    assert seen.owners[0].standing == Asked(MAPS, Key("default", "n-a"), elsewhere=True)
+    assert seen.owners[0].standing == Asked(MAPS, Key("default", "n-a"))
+    assert seen.owners[0].elsewhere
+
+
+@pytest.mark.parametrize(
+    ("wrong", "asked"),
+    [
+        ({"name": "misnamed"}, Asked(MAPS, Key("default", "misnamed"))),
+        ({"api_version": ROLES.api, "kind": "ClusterRole"}, Asked(ROLES, Key("", "n-a"))),
+        ({"kind": "Unheard"}, Standing.UNKNOWN),
+        ({"api_version": "example.org/v1"}, Standing.UNKNOWN),
+    ],
+)
+def test_an_owner_that_is_called_something_else_is_asked_for_as_what_it_is_called(
+    wrong: dict[str, str], asked: Any
+) -> None:
+    owner, dependent = thing("a"), called(thing("x", "a"), **wrong)
+    scene = Scene(owner, dependent)
+    seen = scene.look(dependent)
+    assert isinstance(seen, Dependent)
+    assert (seen.owners[0].standing, seen.owners[0].elsewhere) == (asked, False)
+
+
+def test_an_owner_in_another_version_of_its_group_is_the_owner() -> None:
+    dependent = called(thing("x", "a"), api_version="v2")
+    assert Scene(thing("a"), dependent).look(dependent) is None
+
+
+def test_nobody_waits_for_a_dependent_that_calls_its_owner_something_else() -> None:
+    waiting = thing("a", finalizers=("foregroundDeletion",), deleting=True)
+    seen = Scene(waiting, called(thing("x", "a"), name="misnamed")).look(waiting)
+    assert isinstance(seen, Emptying)
+    assert not seen.blocking
 
 
 def test_a_cluster_scoped_object_has_no_owner_in_a_namespace() -> None:
