@@ -39,18 +39,20 @@ USERS = {
 def assemble(venv: Path, root: Path) -> None:
     """Fill `root`, which must not exist yet."""
     root.mkdir(parents=True)
-    library = Path(sysconfig.get_path("stdlib"))
+    standard = Path(sysconfig.get_path("stdlib"))
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     interpreter = Path(sys.base_prefix, "bin", version)
     copy(interpreter.resolve(), root)
     link(interpreter, root)
-    for tree in (library, venv):
+    for tree in (standard, venv):
         shutil.copytree(
             tree, under(root, tree), symlinks=True, ignore=left_out(venv), ignore_dangling_symlinks=True
         )
     link(venv / "bin" / "python", root)
-    for needed in sorted(shared_libraries(binaries(root), root)):
-        copy(needed, root)
+    needed = sorted(shared_libraries(binaries(root), root))
+    for library in needed:
+        copy(library, root)
+    make_known(needed, root)
     authorities = ssl.get_default_verify_paths().cafile
     if authorities:
         copy(Path(authorities).resolve(), root)
@@ -123,6 +125,20 @@ def shared_libraries(files: Iterable[Path], root: Path) -> set[Path]:
     for folder in {path.parent for path in found}:
         found |= {folder / name for name in BY_NAME if (folder / name).exists()}
     return {path for path in found if not under(root, path).exists()}
+
+
+def make_known(libraries: Iterable[Path], root: Path) -> None:
+    """Link what lies outside the loader's own folders into one of them: a new root has no loader's cache.
+
+    Without it an interpreter that was linked with one in /usr/local/lib may not start.
+    """
+    libraries = tuple(libraries)
+    own = next(path.parent for path in libraries if path.name == "libc.so.6")
+    always = {Path("/lib"), Path("/usr/lib"), Path("/lib64"), own, Path("/usr") / own.relative_to("/")}
+    for library in libraries:
+        known = under(root, own / library.name)
+        if library.parent not in always and not known.exists():
+            known.symlink_to(library)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ download is replaced: the wheels are those of this environment's own packages, s
 import base64
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -192,6 +193,22 @@ def opened_for_users(image):
             return
         with contextlib.suppress(PermissionError):
             folder.chmod(folder.stat().st_mode | 0o755 if str(folder) != "/tmp" else folder.stat().st_mode)
+
+
+def test_a_library_that_no_loader_would_find_is_linked_where_it_looks(tmp_path):
+    spec = importlib.util.spec_from_file_location("assemble", ROOT / "deploy/image/assemble.py")
+    assemble = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(assemble)
+    own = Path("/lib/x86_64-linux-gnu")
+    (tmp_path / own.relative_to("/")).mkdir(parents=True)
+    libraries = [
+        own / "libc.so.6",
+        Path("/usr/lib/x86_64-linux-gnu/libz.so.1"),
+        Path("/usr/local/lib/libpython3.so"),
+    ]
+    assemble.make_known(libraries, tmp_path)
+    made = {path.name: path.readlink() for path in (tmp_path / own.relative_to("/")).iterdir()}
+    assert made == {"libpython3.so": Path("/usr/local/lib/libpython3.so")}
 
 
 def test_the_root_is_small_and_has_no_shell(image):
