@@ -33,8 +33,9 @@ def decide(seen: Dependent, standings: Standings) -> Plan:
     )
     doubtful = set().union(*(by_standing[each] for each in _DOUBTFUL))
     if doubtful:
-        # The absent are left for when the doubt has ended; who waits would wait for ever.
-        return without_owners(seen.object, waiting - solid - doubtful)
+        # The absent are left for when the doubt has ended; who waits for this one would wait for ever.
+        held_up = {uid for uid in waiting if blocks(seen.object, uid)}
+        return without_owners(seen.object, held_up - solid - doubtful)
     if solid:
         # One that keeps it is enough; the others must not hold up their owners' end.
         return without_owners(seen.object, (absent | waiting) - solid)

@@ -98,6 +98,15 @@ def test_only_who_is_kept_by_nobody_is_deleted_and_only_who_is_kept_is_changed(
         assert delete.propagation == "Background"
 
 
+def test_an_owner_that_waits_for_others_only_is_left_alone_while_another_is_in_doubt() -> None:
+    present = thing("x", "a", "b")
+    free = tuple(
+        structs.replace(each, block_owner_deletion=False) for each in present.metadata.owner_references
+    )
+    present = structs.replace(present, metadata=structs.replace(present.metadata, owner_references=free))
+    assert not decided(present, Standing.WAITING, Standing.UNKNOWN)
+
+
 @pytest.mark.parametrize(
     ("finalizers", "propagation"),
     [
