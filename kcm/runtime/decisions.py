@@ -21,6 +21,7 @@ import msgspec
 
 from kcm.base.clock import Clock
 from kcm.base.errors import KcmError
+from kcm.client.errors import Conflict, FieldsTaken
 from kcm.objects.resource import Key, ResourceType
 from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Outcome, Patch, Plan
 
@@ -29,7 +30,7 @@ MOST_ENTRIES = 24
 MOST_KEYS = 4
 LONGEST = 256
 
-Result = Literal["done", "failed", "partly", "not tried", "waiting"]
+Result = Literal["done", "failed", "partly", "conflict", "not tried", "waiting"]
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class _Share:
     failed: int = 0
     skipped: int = 0
     error: str = ""
+    conflict: bool = False
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class _Entry:
     first: Action | None
     because: str
     error: str = ""
+    conflict: bool = False
     keys: list[Key] = field(default_factory=list)
     times: int = 0
     wanted: int = 0
@@ -109,7 +112,7 @@ class Journal:
             if bad:
                 entry.failed += share.failed
                 entry.skipped += share.skipped
-                entry.error = share.error
+                entry.error, entry.conflict = share.error, share.conflict
             _count(entry, key)
 
     def failed(self, key: Key, error: BaseException | str) -> None:
@@ -118,7 +121,7 @@ class Journal:
         if any(entry.error == text and key in entry.keys for entry in self._bad.values()):
             return
         entry = self._entry(("failed", text), True, None, "")
-        entry.error = text
+        entry.error, entry.conflict = text, _is_conflict(error)
         _count(entry, key)
 
     def waits(self, key: Key, reason: str) -> None:
@@ -207,9 +210,15 @@ def _note_troubles(shares: dict[_Why, _Share], outcome: Outcome) -> None:
             share = shares[_why(failure.action)]
             share.failed += 1
             share.error = share.error or _text_of(failure.error)
+            share.conflict = _is_conflict(failure.error)
     for action in outcome.skipped:
         if not isinstance(action, Emit):
             shares[_why(action)].skipped += 1
+
+
+def _is_conflict(error: BaseException | str) -> bool:
+    """Say whether somebody was quicker, which is ordinary; fields that are taken stay so."""
+    return isinstance(error, Conflict) and not isinstance(error, FieldsTaken)
 
 
 def _count(entry: _Entry, key: Key) -> None:
@@ -219,14 +228,14 @@ def _count(entry: _Entry, key: Key) -> None:
 
 
 def _result(entry: _Entry) -> Result:
-    if entry.first is None:
-        return "failed" if entry.error else "waiting"
     done = entry.wanted - entry.failed - entry.skipped
-    if done == entry.wanted:
-        return "done"
     if done:
-        return "partly"
-    return "failed" if entry.failed else "not tried"
+        return "done" if done == entry.wanted else "partly"
+    if entry.conflict:
+        return "conflict"
+    if entry.error:
+        return "failed"
+    return "waiting" if entry.first is None else "not tried"
 
 
 def _words(entry: _Entry) -> tuple[str, str]:

@@ -107,7 +107,8 @@ class DecisionStatus(Row, frozen=True):
     """What a controller did, or tried, for one reason.
 
     `keys`: what it reconciled, the first few; `times`: in how many reconciles; `wanted` and `done`: actions
-    of them all. `result`: done, partly, failed, not tried (something before it failed), waiting.
+    of them all. `result`: done, partly, failed, conflict (somebody was quicker; it is tried again), not tried
+    (something before it failed), waiting.
     """
 
     at: datetime

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
+from html import escape
 from importlib import resources
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ def status_page(status: Status) -> Response:
 
 def ask_page(refusal: Response) -> Response:
     """Return a page that asks for a token, in place of a refusal; it keeps its status and says its reason."""
-    reason = refusal.body.decode("utf-8", "replace").strip() if isinstance(refusal.body, bytes) else ""
+    said = refusal.body.decode("utf-8", "replace").strip() if isinstance(refusal.body, bytes) else ""
+    reason = "".join(letter if letter.isprintable() else "?" for letter in said)
     answer = _document(
         refusal.status, "kcm", "", element("main", id="status"), refused=reason or "not admitted"
     )
@@ -115,8 +117,9 @@ def _form(refused: str) -> Markup:
     return element(
         "form",
         element("h2", "Who are you?"),
-        element("p", refused, id="refusal"),
-        element("label", "Bearer token", for_="token"),
+        # Plain words of ours, which `text` would take for a credential.
+        element("p", Markup(escape(refused)), id="refusal"),
+        element("label", Markup("Bearer token"), for_="token"),
         field,
         element("button", "Show the status", type="submit"),
         element(

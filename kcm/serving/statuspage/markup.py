@@ -13,6 +13,7 @@ from html import escape
 from kcm.telemetry.cleaning import clean_text
 
 LONGEST_TEXT = 400
+LONGEST_NAME = 100
 
 
 class Markup(str):
@@ -43,6 +44,11 @@ def joined(*children: Child) -> Markup:
 def text(value: str) -> Markup:
     """Return text as HTML shows it, also within quotes."""
     return Markup(escape(clean_text(value, LONGEST_TEXT)))
+
+
+def short(name: str) -> str:
+    """Return a name cut to what a cell can take."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 # The cells of a column have one opening; those with a time of their own only pass through.

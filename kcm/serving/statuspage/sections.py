@@ -21,7 +21,7 @@ from kcm.serving.status import (
     PlanStatus,
     Status,
 )
-from kcm.serving.statuspage.markup import Markup, element, joined
+from kcm.serving.statuspage.markup import Markup, element, joined, short
 from kcm.serving.tables import SHOWN_DECISIONS, about, age, deed, size
 
 R = TypeVar("R")
@@ -50,18 +50,17 @@ class Column(NamedTuple, Generic[R]):
 
 def sections(status: Status) -> Markup:
     """Return all that changes while somebody looks."""
-    latest = _plans(status.plans) if status.dry_run else _decisions(status)
+    latest = _plans(status.plans, status.build.now) if status.dry_run else _decisions(status)
+    controllers = _table("Controllers and their queues", _CONTROLLERS, status.controllers, _why_off)
+    hosts = _table("Processes that run controllers", _HOSTS, status.hosts, _last_end)
+    caches = _table("Shared lists and watches", _CACHES, status.caches, lambda row: _trouble(row.reason))
     return joined(
         _summary(status),
         _failing(status.failing),
-        _part(
-            "controllers",
-            "Controllers",
-            _table("Controllers and their queues", _CONTROLLERS, status.controllers),
-        ),
+        _part("controllers", "Controllers", controllers),
         latest,
-        _part("hosts", "Hosts", _table("Processes that run controllers", _HOSTS, status.hosts)),
-        _part("caches", "Caches", _table("Shared lists and watches", _CACHES, status.caches)),
+        _part("hosts", "Hosts", hosts),
+        _part("caches", "Caches", caches),
     )
 
 
@@ -91,7 +90,7 @@ def _summary(status: Status) -> Markup:
         facts.append(_fact("Lease", election.lease or "-", _expiry(election), *election.troubles))
     if (file := status.configuration) is not None:
         troubles = (f"a newer file is refused: {file.refused}",) if file.refused else ()
-        since = f"{file.file}, since {format_time(file.in_force_since)}"
+        since = f"{file.file}, since {format_time(file.in_force_since).replace('T', ' ')}"
         facts.append(_fact("Configuration", file.hash[:12], since, *troubles))
     return element("dl", *facts, class_="facts")
 
@@ -99,7 +98,7 @@ def _summary(status: Status) -> Markup:
 def _term(election: ElectionStatus) -> str:
     term = "" if election.term is None else f"term {election.term}"
     # As the Lease has it: to the microsecond, which nobody reads.
-    since = f"since {election.acquired.partition('.')[0].replace('T', ' ')}" if election.acquired else ""
+    since = f"since {election.acquired.partition('.')[0].replace('T', ' ')}Z" if election.acquired else ""
     return ", ".join(filter(None, (term, since)))
 
 
@@ -149,13 +148,30 @@ def _moment(moment: datetime, now: datetime | None) -> Markup:
     return element("time", shown, datetime=written, title=written)
 
 
-def _trouble(text: str) -> Cell:
-    return element("span", text, class_="trouble") if text else ""
-
-
 def _controller_state(row: ControllerStatus) -> Markup:
     word = ("ready" if row.ready else "not ready") if row.enabled else "off"
     return _state(word, word)
+
+
+def _why_off(row: ControllerStatus) -> Cell:
+    return _trouble(row.reason) if row.enabled else row.reason
+
+
+def _last_end(row: HostStatus) -> Cell:
+    if not row.reason:
+        return ""
+    # Over, and told for whoever wonders why it was started again.
+    over = row.state in ("leading", "standby", "stopping")
+    return f"ended before: {row.reason}" if over else _trouble(row.reason)
+
+
+def _error_of(row: DecisionStatus) -> Cell:
+    # Ordinary: somebody else was quicker, and the key is looked at again.
+    return "" if row.result == "conflict" else _trouble(row.error)
+
+
+def _trouble(text: str) -> Cell:
+    return element("span", text, class_="trouble") if text else ""
 
 
 def _host_of(row: ControllerStatus) -> str:
@@ -165,13 +181,12 @@ def _host_of(row: ControllerStatus) -> str:
 _CONTROLLERS: tuple[Column[ControllerStatus], ...] = (
     Column("Name", lambda row: row.name, "name"),
     Column("State", _controller_state, "word"),
+    Column("Host", _host_of, "text", optional=True),
     Column("Queued", lambda row: _count(row.depth), "number"),
     Column("Active", lambda row: _count(row.active), "number"),
     Column("Delayed", lambda row: _count(row.delayed), "number"),
     Column("Failing", lambda row: _bad_count(row.failing), "number"),
     Column("Workers", lambda row: _count(row.workers), "number"),
-    Column("Host", _host_of, "name", optional=True),
-    Column("Reason", lambda row: row.reason, "text", optional=True),
 )
 
 _HOSTS: tuple[Column[HostStatus], ...] = (
@@ -184,18 +199,16 @@ _HOSTS: tuple[Column[HostStatus], ...] = (
     Column("Memory", lambda row: "" if row.memory_bytes is None else size(row.memory_bytes), "number"),
     Column("CPU time", lambda row: "" if row.cpu_seconds is None else age(row.cpu_seconds), "number"),
     Column("Files", lambda row: "" if row.open_files is None else _count(row.open_files), "number"),
-    Column("Last end", lambda row: row.reason, "text", optional=True),
 )
 
 _CACHES: tuple[Column[CacheStatus], ...] = (
     Column("Resource", lambda row: row.resource, "name"),
     Column("State", lambda row: _state(row.state, row.state), "word"),
+    Column("Selector", lambda row: row.selector or element("span", "all", class_="zero"), "text"),
     Column("Objects", lambda row: _count(row.objects), "number"),
     Column("Readers", lambda row: _count(row.readers), "number"),
     Column("Last event", lambda row: _ago(row.event_age), "number"),
-    Column("Version", lambda row: row.position, "number"),
-    Column("Selector", lambda row: row.selector, "text", optional=True),
-    Column("Reason", lambda row: _trouble(row.reason), "text", optional=True),
+    Column("Version", lambda row: row.position, "number version"),
 )
 
 
@@ -203,7 +216,8 @@ def _decisions(status: Status) -> Markup:
     shown = status.decisions[:SHOWN_DECISIONS]
 
     def keys(row: DecisionStatus) -> Markup:
-        return element("span", about(row), title=", ".join(row.keys) if len(row.keys) > 1 else None)
+        every = ", ".join(row.keys) if len(row.keys) > 1 else None
+        return element("span", short(about(row)), title=every)
 
     def outcome(row: DecisionStatus) -> Markup:
         word = f"{row.done} of {row.wanted}" if row.result == "partly" else row.result
@@ -213,7 +227,7 @@ def _decisions(status: Status) -> Markup:
         Column("When", lambda row: _moment(row.at, status.build.now), "when"),
         Column("Controller", lambda row: row.controller, "name"),
         Column("Key", keys, "key"),
-        Column("Did", deed, "did"),
+        Column("Did", lambda row: short(deed(row)), "did"),
         Column("Because", lambda row: row.because, "text"),
         Column("Result", outcome, "word"),
     )
@@ -223,18 +237,18 @@ def _decisions(status: Status) -> Markup:
         every = element("a", "/statusz?format=json", href="/statusz?format=json")
         note = element("p", f"{more} more at ", every, class_="note")
     caption = "What controllers did last, newest first"
-    table = _table(caption, columns, shown, below=lambda row: row.error)
+    table = _table(caption, columns, shown, _error_of)
     return _part("decisions", "Last decisions", table, note)
 
 
-def _plans(plans: Sequence[PlanStatus]) -> Markup:
+def _plans(plans: Sequence[PlanStatus], now: datetime | None) -> Markup:
     def would(row: PlanStatus) -> Markup:
         more = row.total - len(row.actions)
         lines = (*row.actions, *((f"and {more} more",) if more > 0 else ()))
         return joined(*(element("span", line, class_="line") for line in lines))
 
     columns: tuple[Column[PlanStatus], ...] = (
-        Column("When", lambda row: _moment(row.at, None), "when"),
+        Column("When", lambda row: _moment(row.at, now), "when"),
         Column("Controller", lambda row: row.controller, "name"),
         Column("Key", lambda row: row.key, "key"),
         Column("Would", would, "text"),
@@ -252,9 +266,9 @@ def _table(
     caption: str,
     columns: Sequence[Column[R]],
     rows: Sequence[R],
-    below: Callable[[R], str] = lambda row: "",
+    below: Callable[[R], Cell] = lambda row: "",
 ) -> Markup:
-    """Return a table; `below` is what is wrong with a row and takes a line of its own."""
+    """Return a table; `below` is what else there is to say of a row, on a line of its own."""
     if not rows:
         return element("p", "None.", class_="note")
     cells = [[column.cell(row) for column in columns] for row in rows]
@@ -270,8 +284,8 @@ def _table(
     body: list[Markup] = []
     for row, line in zip(rows, cells, strict=True):
         body.append(_row(columns, kept, line))
-        if trouble := below(row):
-            body.append(_trouble_row(len(kept), trouble))
+        if more := below(row):
+            body.append(_row_below(len(kept), more))
     # Narrow screens lay rows out as cards; the roles keep it a table for those who cannot see it.
     return element(
         "table",
@@ -282,9 +296,9 @@ def _table(
     )
 
 
-def _trouble_row(columns: int, trouble: str) -> Markup:
-    first = element("td", role="cell")
-    wide = element("td", trouble, class_="trouble", colspan=str(columns - 1), role="cell")
+def _row_below(columns: int, content: Cell) -> Markup:
+    first = element("td", class_="empty", role="cell")
+    wide = element("td", content, class_="more", colspan=str(columns - 1), role="cell")
     return element("tr", first, wide, class_="below", role="row")
 
 
