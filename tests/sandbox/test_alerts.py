@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cache
@@ -31,6 +33,7 @@ from kcm.testing.virtual import VirtualLoop, run
 from kcm.testing.world import WORKLOADS, Daemon, World, deployment, quick_configuration, replica_set
 from tools.alerts.evaluation import Rule, Samples, evaluate, firing
 from tools.alerts.language import labels_named, parse, selectors
+from tools.alerts.promtool import rule_file, unit_test
 from tools.reference.metrics import Described, metrics
 
 ROOT = Path(__file__).parents[2]
@@ -82,9 +85,10 @@ class Scraper:
             self.samples.add(now, "up", target, float(not daemon.ended.is_set()))
             if daemon.ended.is_set():
                 continue
-            for family in text_string_to_metric_families(page(daemon)):
-                for sample in family.samples:
-                    self.samples.add(now, sample.name, {**target, **sample.labels}, sample.value)
+            # What the page is rendered from: reading the text again takes most of the time.
+            for family in daemon.manager._exposition._merged().values():
+                for (series, labels), value in family.values.items():
+                    self.samples.add(now, series, {**target, **dict(labels)}, value)
 
 
 def page(daemon: Daemon) -> str:
@@ -441,6 +445,73 @@ def test_an_alert_fires_in_its_fault(alert: Rule) -> None:
 
 def test_no_alert_fires_on_an_ordinary_day() -> None:
     assert firing(RULES, played(an_ordinary_day)) == set()
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not on PATH")
+    return found
+
+
+def checked(*command: str, text: str = "") -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_itself_judges_every_alert_as_we_do(promtool: str, tmp_path: Path) -> None:
+    """The rules are right, each fires in its fault, and none on an ordinary day."""
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_file(rules())))
+    checked(promtool, "check", "rules", str(tmp_path / "rules.yaml"))
+    tests = [unit_test("an ordinary day", RULES, played(an_ordinary_day), set(), SCRAPE_SECONDS)]
+    for rule in RULES:
+        tests.append(unit_test(rule.name, [rule], played(FAULTS[rule.name]), {rule.name}, SCRAPE_SECONDS))
+    file = {"rule_files": ["rules.yaml"], "evaluation_interval": "15s", "tests": tests}
+    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(file, width=10**9))
+    checked(promtool, "test", "rules", str(tmp_path / "tests.yaml"))
+
+
+def test_the_page_says_what_was_judged() -> None:
+    async def main() -> None:
+        async with World(configuration=configured()) as world:
+            stage = Scraper(world)
+            daemon = stage.target("a", world.start())
+            await stage.watch(30)
+            await stage.scrape()
+            told = {
+                (sample.name, frozenset({"job": "kcm", "pod": "a", **sample.labels}.items())): sample.value
+                for family in text_string_to_metric_families(page(daemon))
+                for sample in family.samples
+            }
+            judged = {
+                (name, labels): values[-1][1]
+                for name, series in stage.samples.series.items()
+                for labels, values in series.items()
+                if name != "up"
+            }
+            # Reading them costs CPU time, and memory.
+            assert {key for key in told if told[key] != judged[key]} <= {
+                key for key in judged if key[0].startswith("kcm_process_")
+            }
+            assert told.keys() == judged.keys()
+
+    run(main())
+
+
+def test_prometheus_finds_nothing_wrong_with_the_page(promtool: str) -> None:
+    pages: list[str] = []
+
+    async def main() -> None:
+        async with World(configuration=configured()) as world:
+            daemon = world.start({**WORKLOADS, **HPA})
+            await world.call("POST", DEPLOYMENTS, deployment("roll", 3))
+            await autoscaled(world)
+            await world.clock.sleep(60)
+            pages.append(page(daemon))
+
+    run(main())
+    checked(promtool, "check", "metrics", text=pages[0])
 
 
 def test_every_alert_says_how_bad_it_is_and_has_a_runbook() -> None:
