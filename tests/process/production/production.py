@@ -67,14 +67,14 @@ def merged(below, above):
 
 def configuration(more):
     """Return the shipped configuration file's content with what a test on one machine needs on top."""
-    shipped = yaml.safe_load((ROOT / "deploy/base/kcm.yaml").read_text())
-    enabled = {name: {"enabled": name in CONTROLLERS} for name in (*CONTROLLERS, "garbagecollector")}
+    shipped = yaml.safe_load((ROOT / "deploy/overlays/ha/kcm.yaml").read_text())
     here = {
         # All pods share this machine's addresses and ports.
         "serving": {"address": "127.0.0.1", "port": 0},
-        # Slow enough that a fault finds work under way.
-        "controllers": {**enabled, "replicaset": {"enabled": True, "qps": 60, "burst": 20}},
+        "controllers": {name: {"enabled": True} for name in CONTROLLERS},
     }
+    # Slow enough that a fault finds work under way.
+    here["controllers"]["replicaset"] |= {"qps": 60, "burst": 20}
     return merged(merged(shipped, here), more)
 
 
@@ -86,7 +86,6 @@ def overlay(folder, config):
     (ours / "kcm.yaml").write_text(json.dumps(config))
     pod = "/spec/template/spec"
     placed = [
-        {"op": "replace", "path": f"{pod}/containers/0/args", "value": ["--config=/etc/kcm/kcm.yaml"]},
         {"op": "add", "path": f"{pod}/nodeSelector", "value": {ROLE: ""}},
         {"op": "add", "path": f"{pod}/tolerations", "value": [{"key": ROLE, "operator": "Exists"}]},
     ]
