@@ -25,6 +25,7 @@ from kcm.cli.targets import RECORDER, find_controller, with_first_try
 from kcm.client.credentials import CredentialSource
 from kcm.client.exec_plugin import ExecPolicy
 from kcm.client.http import HttpTransport
+from kcm.client.reserve import Reserve
 from kcm.client.sources import find_credentials
 from kcm.config.loader import check_rules, parse, read_text
 from kcm.config.schema import Configuration
@@ -187,8 +188,8 @@ def _follow(
     loop.add_signal_handler(signal.SIGHUP, reloader.ask)
 
 
-def _connect(source: CredentialSource, connections: int) -> HttpTransport:
-    return HttpTransport(source, connections=connections)
+def _connect(source: CredentialSource, connections: int, *, spares: int = 0) -> HttpTransport:
+    return HttpTransport(source, connections=connections, reserve=Reserve(spares) if spares else None)
 
 
 def _placed(error: ConfigurationError, options: argparse.Namespace) -> ConfigurationError:

@@ -5,6 +5,11 @@ each request with one system call. Guarantees: at most `MAX_HEAD` bytes of heade
 framing are held; after any failure the socket is gone and `_failed` was called exactly once;
 `send_now` either hands the bytes to the kernel at once or says that none were sent. It does not
 know what is asked: `kcm.client.exchange` and `kcm.client.streaming` do. One task at a time.
+
+What was given up must not arrive later: the kernel of a machine that was cut off would send the bytes
+of a timed-out write again and again, also for a process that is gone, and deliver them when somebody
+else has the Lease. So a connection that ends is reset, which drops what was not delivered, and while
+its process stands still the kernel gives up when the request's time is out.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ import asyncio
 import os
 import socket
 import ssl
+import struct
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -26,6 +33,7 @@ _KEEPALIVE_IDLE = 15
 _KEEPALIVE_INTERVAL = 5
 _KEEPALIVE_PROBES = 3
 _USER_TIMEOUT_MS = 30_000
+_RESET = struct.pack("ii", 1, 0)
 
 
 class Refused(Exception):
@@ -49,6 +57,9 @@ class Connection(asyncio.Protocol):
         self._until_close = False
         self._heard = False
         self.expecting = False
+        self.on_lost: Callable[[], None] | None = None
+        self._plug: socket.socket | None = None
+        self._kernel_seconds = 0.0
 
     # --- what the two kinds of exchange implement
 
@@ -91,14 +102,26 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         plug = transport.get_extra_info("socket")
         self._descriptor = plug.fileno()
+        self._plug = plug
         _tune(plug)
         if self._tls is None:
             self._ready.set_result(None)
         else:
             self._transport.write(self._tls.start())
 
+    def give_up_after(self, seconds: float) -> None:
+        """Let the kernel, too, end the connection when what was sent is not acknowledged for so long."""
+        if seconds != self._kernel_seconds and self._plug is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            self._kernel_seconds = seconds
+            milliseconds = min(max(1, int(seconds * 1000)), _USER_TIMEOUT_MS)
+            self._plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._descriptor = -1
+        self._plug = None
+        if self.on_lost is not None:
+            # The loop closes the socket behind this call: then its descriptor is free.
+            self._loop.call_soon(self.on_lost)
         whole = exc is None and (self._tls is None or self._tls.ended)
         if self.expecting and self._until_close and whole:
             self.expecting = False
@@ -237,9 +260,10 @@ class Connection(asyncio.Protocol):
 
 
 def _tune(plug: socket.socket) -> None:
-    """Make a dead peer noticeable within half a minute, and small requests go out at once."""
+    """Make a dead peer noticeable within half a minute, small requests go out at once, and an end a reset."""
     plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     plug.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     for name, value in (
         ("TCP_KEEPIDLE", _KEEPALIVE_IDLE),
         ("TCP_KEEPINTVL", _KEEPALIVE_INTERVAL),

@@ -36,6 +36,7 @@ class ExchangeConnection(Connection):
         self._answer = answer
         if request.guard is not None:
             request.guard()
+        self.give_up_after(request.timeout)
         self.send_now(data)
         timer = self._loop.call_at(deadline, self._expire, request.timeout)
         try:

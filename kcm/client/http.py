@@ -4,12 +4,14 @@ Guarantees on top of `kcm.client.transport`: at most `connections` at a time for
 (streams have one each); one write per request; no redirect, no proxy, no compression. After a
 401 it asks its source for other credentials once, and repeats once. New credentials of the
 same server keep the connections when only the authorization changed. An instance is cheap and
-shares nothing with others: Lease traffic has one of its own. It owns its pool.
+shares nothing with others: Lease traffic has one of its own, and with a `Reserve` it connects also
+when the process has no descriptor left. It owns its pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -20,12 +22,15 @@ from kcm.client.connection import Connection
 from kcm.client.credentials import Address, Credentials, CredentialSource, address_of, ssl_context
 from kcm.client.exchange import ExchangeConnection
 from kcm.client.pool import Pool
+from kcm.client.reserve import Reserve
 from kcm.client.streaming import StreamConnection
 from kcm.client.tls import TlsFilter
 from kcm.client.transport import NotSent, Request, Reset, Response, Stream
 from kcm.client.wire import Heads
 
 C = TypeVar("C", bound=Connection)
+# Family, kind, protocol and address, as a resolver says them.
+_Place = tuple[int, int, int, Any]
 
 _UNAUTHORIZED = 401
 
@@ -66,11 +71,14 @@ class HttpTransport:
         connections: int = 32,
         connect_timeout: float = 3.0,
         idle_seconds: float = 60.0,
+        reserve: Reserve | None = None,
     ) -> None:
         self._source = source
         self._limit = connections
         self._connect_timeout = connect_timeout
         self._idle_seconds = idle_seconds
+        self._reserve = reserve
+        self._resolved: tuple[_Place, ...] = ()
         self._endpoint: _Endpoint | None = None
         self._pool: Pool | None = None
         self._streams: set[StreamConnection] = set()
@@ -114,6 +122,8 @@ class HttpTransport:
             self._pool.close()
         for stream in list(self._streams):
             stream.hang_up("transport was closed")
+        if self._reserve is not None:
+            self._reserve.close()
 
     async def _send_as(self, credentials: Credentials, request: Request, deadline: float) -> Response:
         endpoint, pool = self._use(credentials)
@@ -157,9 +167,12 @@ class HttpTransport:
     def _change(self, old: _Endpoint | None, credentials: Credentials) -> _Endpoint:
         try:
             endpoint = _Endpoint(credentials)
-        except ConfigurationError as error:
+        except (ConfigurationError, OSError) as error:
+            # OSError: a certificate is read through a descriptor, and there may be none left.
             raise NotSent(str(error)) from None
         self._endpoint = endpoint
+        if old is not None and old.address != endpoint.address:
+            self._resolved = ()
         if old is None or self._pool is None or not old.same_connections(credentials):
             if self._pool is not None:
                 self._pool.retire()
@@ -168,18 +181,22 @@ class HttpTransport:
 
     def _new_pool(self, endpoint: _Endpoint) -> Pool:
         async def connect() -> ExchangeConnection:
-            return await self._connect(endpoint, ExchangeConnection)
+            return await self._connect(endpoint, ExchangeConnection, self._reserve)
 
         return Pool(asyncio.get_running_loop(), connect, self._limit, self._idle_seconds)
 
-    async def _connect(self, endpoint: _Endpoint, kind: type[C]) -> C:
+    async def _connect(self, endpoint: _Endpoint, kind: type[C], reserve: Reserve | None = None) -> C:
         loop = asyncio.get_running_loop()
         address = endpoint.address
         tls = TlsFilter(endpoint.context, endpoint.server_name) if endpoint.context is not None else None
         connection = kind(loop, tls)
         try:
             async with asyncio.timeout(self._connect_timeout):
-                await loop.create_connection(lambda: connection, address.host, address.port)
+                if reserve is None:
+                    await loop.create_connection(lambda: connection, address.host, address.port)
+                else:
+                    connection.on_lost = reserve.refill
+                    await self._adopt(connection, await self._plug(address, reserve))
                 await connection.ready()
         except TimeoutError:
             connection.abort()
@@ -194,6 +211,44 @@ class HttpTransport:
             connection.abort()
             raise
         return connection
+
+    async def _adopt(self, connection: Connection, plug: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=plug)
+        except BaseException:
+            plug.close()
+            raise
+
+    async def _plug(self, address: Address, reserve: Reserve) -> socket.socket:
+        """Return a connected socket, made from the reserve if need be. OSError when nobody is there."""
+        failure: OSError | None = None
+        for family, kind, protocol, where in await self._places(address):
+            reserve.refill()
+            plug = reserve.socket(family, kind, protocol)
+            try:
+                plug.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(plug, where)
+                return plug
+            except OSError as error:
+                failure = error
+                plug.close()
+            except BaseException:
+                plug.close()
+                raise
+        raise failure or OSError(f"{address.host} has no address")
+
+    async def _places(self, address: Address) -> tuple[_Place, ...]:
+        """Look the server up; where looking up fails, for want of descriptors too, it is where it was."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                address.host, address.port, type=socket.SOCK_STREAM
+            )
+        except OSError:
+            if not self._resolved:
+                raise
+            return self._resolved
+        self._resolved = tuple((family, kind, protocol, where) for family, kind, protocol, _, where in found)
+        return self._resolved
 
 
 async def _within(deadline: float, asked: Coroutine[Any, Any, Credentials]) -> Credentials:

@@ -166,14 +166,17 @@ class _OidcAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 async def _oidc_token(config: Mapping[str, str]) -> str:
     """Let a child process get the token: the library it needs is large and blocks."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "kcm.client.oidc_reader",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "kcm.client.oidc_reader",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError as error:
+        raise NotSent(f"OIDC: the token reader cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(PLUGIN_TIMEOUT):
             output, _ = await process.communicate(msgspec.json.encode(config))

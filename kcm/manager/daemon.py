@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from kcm import __version__
 from kcm.base.backoff import Backoff
@@ -63,9 +63,18 @@ from kcm.telemetry.exposition import Exposition
 from kcm.telemetry.logging import logger, set_level
 from kcm.telemetry.metrics import Metrics
 
-Connect = Callable[[CredentialSource, int], Transport]
+
+class Connect(Protocol):
+    """Makes transports."""
+
+    def __call__(self, source: CredentialSource, connections: int, *, spares: int = 0) -> Transport:
+        """Return one of so many connections at a time, which holds so many descriptors aside for them."""
+        ...
+
 
 LEASE_CONNECTIONS = 2
+# Descriptors: a process that has used up all others still renews.
+LEASE_SPARES = 4
 AUTH_CONNECTIONS = 4
 
 log = logger("manager")
@@ -123,7 +132,7 @@ class Manager:
         self._leadership = Leadership(
             self.hosts, configuration.hosts.stop_grace, lease, events, self._outbox.flush
         )
-        self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS))
+        self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS, spares=LEASE_SPARES))
         self._observatory = Observatory(
             *(configuration, self.hosts, self._informers, self._elector),
             *(self._exposition, self._metrics, clock),

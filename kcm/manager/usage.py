@@ -85,7 +85,12 @@ def excess(usage: Usage, cores: float | None, limits: HostLimits) -> Excess | No
 def kill_group(leader: int) -> None:
     """Kill every process of the group that a host led, if it is still ours: one of our session."""
     session = os.getsid(0)
-    for entry in os.listdir("/proc"):
+    try:
+        entries = os.listdir("/proc")
+    except OSError:
+        # No descriptor is free to look whose group it is. The host itself is killed by other means.
+        return
+    for entry in entries:
         if entry.isdigit() and _group_of(int(entry)) == (leader, session):
             try:
                 # One signal to the group: while it is sent, none of its members can fork.

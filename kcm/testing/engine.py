@@ -142,7 +142,7 @@ class Engine:
         return ClusterSettings(nodes=self._settings.nodes, pace=Pace(speed=self._settings.speed))
 
     def _manager(self, group: asyncio.TaskGroup) -> Manager:
-        def connect(source: object, connections: int) -> Transport:
+        def connect(source: object, connections: int, *, spares: int = 0) -> Transport:
             return LoopbackTransport(self.api.handle)
 
         return Manager(

@@ -150,7 +150,7 @@ class World:
                 handle.kill()
             return True
 
-        def connect(source: object, connections: int) -> transport.Transport:
+        def connect(source: object, connections: int, *, spares: int = 0) -> transport.Transport:
             return LoopbackTransport(self.api.handle)
 
         def connect_host(source: object, connections: int) -> transport.Transport:
