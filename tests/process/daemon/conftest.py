@@ -51,8 +51,9 @@ def start_daemon(tmp_path, request):
     request.node.daemons = []
     with contextlib.ExitStack() as stack:
 
-        def start(url, *flags, config=None):
-            daemon = DaemonProcess(tmp_path, url, *flags, config=QUICK if config is None else config)
+        def start(url, *flags, config=None, output=None):
+            config = QUICK if config is None else config
+            daemon = DaemonProcess(tmp_path, url, *flags, config=config, output=output)
             stack.callback(daemon.end)
             request.node.daemons.append(daemon)
             return daemon

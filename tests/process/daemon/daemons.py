@@ -166,7 +166,8 @@ class Server:
 class DaemonProcess:
     """`kcm run` as a process in a session of its own."""
 
-    def __init__(self, directory, url, *flags, config=None):
+    def __init__(self, directory, url, *flags, config=None, output=None):
+        """`output`: a descriptor for what it says, which then nobody reads here."""
         self.mark = uuid.uuid4().hex
         self._log = directory / f"log-{self.mark}.jsonl"
         self.config = directory / f"config-{self.mark}.yaml"
@@ -181,8 +182,9 @@ class DaemonProcess:
             self.config.write_text(json.dumps({**head, **config}))
             command += ["--config", str(self.config)]
         with open(self._log, "wb") as log:
+            told = log if output is None else output
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environment(self.mark), start_new_session=True
+                command, stdout=told, stderr=told, env=environment(self.mark), start_new_session=True
             )
         self._address = ""
 
