@@ -123,6 +123,10 @@ class Pod(threading.Thread):
     def gone(self):
         return self._gone.is_set()
 
+    def log(self):
+        """Return what all lives of its container have printed."""
+        return self._root.with_suffix(".log").read_text()
+
     def run(self):
         try:
             self._mount()

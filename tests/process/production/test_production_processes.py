@@ -13,15 +13,20 @@ from production import LEASE_SECONDS, SETS, SHORT_LEASE, now, wait_for
 CONFIGURATION = SHORT_LEASE
 SIZE = 150
 BEGUN = 20
+TRIES = 3
 
 
 @pytest.fixture
 def at_work(production):
     """A leader in the middle of its work, the standby, and the name of what is being made."""
     leader, standby = production.pair()
-    name = production.apply_set(SIZE)
-    wait_for(lambda: production.count(name) >= BEGUN, "the work has begun")
-    assert production.count(name) < SIZE, "too late for a fault in the middle"
+    for _ in range(TRIES):
+        name = production.apply_set(SIZE)
+        wait_for(lambda of=name: production.count(of) >= BEGUN, "the work has begun")
+        if production.count(name) < SIZE:
+            break
+        # The machine stood still: too late for a fault in the middle.
+        production.remove(name)
     yield leader, standby, name
     production.remove(name)
 
@@ -73,13 +78,13 @@ def test_22_a_leader_that_is_paused_for_longer_than_its_lease_wakes_up_to_nothin
 ):
     leader, _, name = at_work
     container, identity = leader.container, leader.container.identity
-    paused = now()
+    restarts, paused = leader.restarts, now()
     container.signal_all(signal.SIGSTOP)
     term = succession(production, identity)
     production.wait_served(name, SIZE)
     production.scale(name, SIZE - 10)
     production.wait_served(name, SIZE - 10)
-    assert not leader.ready, "its probe has noticed"
+    wait_for(lambda: not leader.ready, "its probe has noticed")
     woken = now()
     manager = container.process.pid
     # Hosts first: they have work before them, and nobody who tells them that they must not do it.
@@ -90,7 +95,7 @@ def test_22_a_leader_that_is_paused_for_longer_than_its_lease_wakes_up_to_nothin
     os.kill(manager, signal.SIGCONT)
     wait_for(lambda: leader.ready, "it is ready to take over")
     assert production.record.writes(identity, since=woken) == []
-    assert leader.restarts == 0
+    assert leader.restarts == restarts
     assert production.holder() == term.identity
     tell("22", production.record, paused, term.identity)
 
