@@ -31,7 +31,7 @@ from kcm.config.loader import check_rules, parse, read_text
 from kcm.config.schema import Configuration
 from kcm.config.selection import Installed, Selection, parse_items, select
 from kcm.manager.daemon import Manager
-from kcm.manager.installed import installed_controllers, optional_controllers
+from kcm.manager.installed import installed_controllers, misnamed_controllers, optional_controllers
 from kcm.manager.launcher import ProcessLauncher
 from kcm.manager.reload import Desired
 from kcm.telemetry import logging
@@ -52,8 +52,13 @@ def run(options: argparse.Namespace) -> int:
     configuration = selection.configuration
     logging.configure(configuration.logging.level, configuration.logging.format, "manager")
     log = logging.logger("manager")
+    # Whoever runs one file wants to hear of that.
+    tell = log.info if options.controller is None else log.debug
     for name, reason in selection.disabled.items():
-        log.info("controller not started", controller=name, reason=reason)
+        tell("controller not started", controller=name, reason=reason)
+    for name, implementation in misnamed_controllers().items():
+        reason = f"the entry point of {implementation} is no name: lower-case letters, digits and -"
+        log.error("controller not started", controller=name, reason=reason)
     _tell_overruled(selection, log)
     desired = Desired(configuration, _implementations(configuration, selection.enabled))
     calm_collector()

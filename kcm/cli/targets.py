@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from kcm.base.errors import ConfigurationError
-from kcm.config.schema import Configuration, ControllerConfig
+from kcm.config.schema import NAME, Configuration, ControllerConfig
 
 RECORDER = "eventrecorder"
 
@@ -44,6 +44,9 @@ def find_controller(target: str) -> FirstTry:
         some = f"has {len(found)} controllers: name one, as {target}:{next(iter(found))}" if found else ""
         raise ConfigurationError(target, "", some or "has no class derived from kcm.Controller")
     name = wanted or next(iter(found))
+    if not re.fullmatch(NAME, found[name]):
+        reason = f"{name}.name is {found[name][:64]!r}: expected lower-case letters, digits and -, at most 63"
+        raise ConfigurationError(target, "", reason)
     return FirstTry(found[name], f"{module}:{name}")
 
 
@@ -119,7 +122,7 @@ def _source_of(target: str, module: str) -> str:
 def _controllers_in(source: str, target: str) -> dict[str, str]:
     """Return the names of the controllers by class, in the order of the text."""
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source, filename=os.path.basename(target))
     except (SyntaxError, ValueError, RecursionError) as error:
         raise ConfigurationError(target, "", f"is not valid Python: {error}") from None
     classes = (node for node in tree.body if isinstance(node, ast.ClassDef))

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from kcm.base.errors import ConfigurationError
+from kcm.base.faults import place_of, said
 from kcm.host.messages import ControllerTask
 from kcm.runtime.controller import Controller
 from kcm.runtime.soundness import fault_of
@@ -33,19 +34,26 @@ def load(task: ControllerTask) -> Controller[Any, Any]:
         raise ConfigurationError(where, "", f'{task.implementation!r} is not of the form "module:Class"')
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         # A stranger's module may raise anything while it is imported.
         raise ConfigurationError(where, "", _why_not_imported(task.implementation, error)) from error
     if not (isinstance(found, type) and issubclass(found, Controller)):
         raise ConfigurationError(where, "", f"{task.implementation} is not a kcm.Controller")
-    if fault := fault_of(found):
+    if fault := _fault_of(found):
         raise ConfigurationError(where, "", f"{task.implementation}: {fault}")
     try:
         return found(_settings(found, task, where))
     except ConfigurationError:
         raise
-    except Exception as error:
-        raise ConfigurationError(where, "", f"{task.implementation} cannot be made: {error!r}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(where, "", _why_not_made(task.implementation, error)) from error
+
+
+def _fault_of(found: type[Controller[Any, Any]]) -> str:
+    try:
+        return fault_of(found)
+    except Exception as error:  # noqa: BLE001 - what it declares may be anything
+        return f"what it declares cannot be understood: {said(error)} at {place_of(error)}"
 
 
 def _why_not_imported(implementation: str, error: BaseException) -> str:
@@ -59,7 +67,14 @@ def _why_not_imported(implementation: str, error: BaseException) -> str:
             remedy = "the module has no such class: see controllers.<name>.implementation"
         case _:
             remedy = f"mend the module; try it with: python -c 'import {module}'"
-    return f"cannot import {implementation}: {error!r}; {remedy}"
+    place = f" at {where}" if (where := place_of(error)) else ""
+    return f"cannot import {implementation}: {said(error)}{place}; {remedy}"
+
+
+def _why_not_made(implementation: str, error: BaseException) -> str:
+    remedy = "its __init__ is called with the settings (None without settings_type)"
+    place = f" at {where}" if (where := place_of(error)) else ""
+    return f"{implementation} cannot be made: {said(error)}{place}; {remedy}"
 
 
 def _settings(found: type[Controller[Any, Any]], task: ControllerTask, where: str) -> Any:

@@ -63,6 +63,9 @@ OVERSLEPT_SECONDS = 1.0
 
 Level = Literal["debug", "info", "warning", "error"]
 
+# A host that has failed gets so long to write down why.
+LAST_WORDS_SECONDS = 1.5
+
 
 class HostSupervisor:
     """Keeps one host alive. `configure` makes its first frame, given the epoch."""
@@ -374,9 +377,10 @@ class HostSupervisor:
         if epoch != self.epoch or self._handle is None:
             return
         self._log.debug("channel closed", why=why)
-        # One that was asked to stop closes it just before it ends; a deadline watches over that.
+        # One that was asked to stop closes it just before it ends; a deadline watches over that. One that
+        # failed says why at this moment, and that would be lost with it.
         if not self._stopped:
-            self._handle.kill()
+            asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._handle.kill)
 
     def _bury(self, how: str) -> None:
         how = f"killed: {self._killed_because}" if self._killed_because else how

@@ -7,9 +7,11 @@ only package metadata, so that no controller code runs in the manager (DESIGN §
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 
+from kcm.config.schema import NAME
 from kcm.host.loading import TWICE
 
 GROUP = "kcm.controllers"
@@ -20,15 +22,24 @@ def installed_controllers() -> Mapping[str, str]:
     """Return "module:Class" by controller name, sorted by name, of all that are installed.
 
     A name that two packages claim has both, with `TWICE` between them: its host will refuse it and
-    say so, and the other controllers go on.
+    say so, and the other controllers go on. One that is no name is not here: see `misnamed_controllers`.
     """
-    found: dict[str, set[str]] = {}
-    for point in (*entry_points(group=OPTIONAL), *entry_points(group=GROUP)):
-        found.setdefault(point.name, set()).add(point.value)
-    return {name: TWICE.join(sorted(found[name])) for name in sorted(found)}
+    return {name: each for name, each in _found().items() if re.fullmatch(NAME, name)}
+
+
+def misnamed_controllers() -> Mapping[str, str]:
+    """Return "module:Class" of what is installed under a name that no controller can have."""
+    return {name: each for name, each in _found().items() if not re.fullmatch(NAME, name)}
 
 
 def optional_controllers() -> frozenset[str]:
     """Return the names of those that are off by default."""
     usual = {point.name for point in entry_points(group=GROUP)}
     return frozenset(point.name for point in entry_points(group=OPTIONAL)) - usual
+
+
+def _found() -> dict[str, str]:
+    found: dict[str, set[str]] = {}
+    for point in (*entry_points(group=OPTIONAL), *entry_points(group=GROUP)):
+        found.setdefault(point.name, set()).add(point.value)
+    return {name: TWICE.join(sorted(found[name])) for name in sorted(found)}

@@ -40,6 +40,9 @@ from kcm.workqueue import Priority, ShutDown, WorkQueue
 CHEAP_SECONDS = 0.0005
 REST_FACTOR = 10.0
 LONGEST_REST = 0.1
+# A bug that meets every key is one traceback in so many seconds, and one line for each key.
+TRACEBACK_SECONDS = 60.0
+MOST_PLACES = 64
 
 
 class WrongAnswer(KcmError):
@@ -93,6 +96,7 @@ class Dispatcher:
         )
         self._unsettled: dict[Key, frozenset[ResourceType]] = {}
         self._rests: dict[Key, float] = {}
+        self._traced: dict[str, float] = {}
 
     async def run(self, workers: int) -> None:
         """Work until the queue is shut down."""
@@ -245,10 +249,21 @@ class Dispatcher:
                 self._queue.add_rate_limited(key)
             case _:
                 self._metrics.panicked()
-                fields = {"error": said(cause), "at": place_of(cause) or place_of(error), "exception": error}
-                self._log.error("reconcile raised", key=str(key), **fields)
+                place = place_of(cause, error)
+                traced = {"exception": error} if self._is_news(place) else {}
+                self._log.error("reconcile raised", key=str(key), error=said(cause), at=place, **traced)
                 self._queue.add_rate_limited(key)
         self._metrics.ended("error")
+
+    def _is_news(self, place: str) -> bool:
+        """Say whether nobody has seen the traceback from there for a while."""
+        now = self._clock.monotonic()
+        if place in self._traced and now - self._traced[place] < TRACEBACK_SECONDS:
+            return False
+        if len(self._traced) >= MOST_PLACES:
+            self._traced.clear()
+        self._traced[place] = now
+        return True
 
 
 def _is_result(result: object) -> bool:

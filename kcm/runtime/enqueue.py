@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from kcm.base.faults import place_of_function, said
 from kcm.cache.replica import Cache
 from kcm.objects.owners import controller_of
 from kcm.objects.resource import Key, Resource
@@ -37,7 +38,7 @@ def _keys_of(watch: Watch, primary: type[Resource[Any]] | None, cache: Cache) ->
             return lambda old, new: set(_owners(watch, primary, cache, old, new))
         case _:
             to = _mapper(watch, cache)
-            return lambda old, new: set(_mapped(to, old, new))
+            return lambda old, new: set(_mapped(watch, to, old, new))
 
 
 def _own_key(old: Resource[Any] | None, new: Resource[Any] | None) -> Iterable[Key]:
@@ -58,17 +59,26 @@ def _mapper(watch: Watch, cache: Cache) -> Callable[[Resource[Any]], Iterable[An
 
 
 def _mapped(
-    to: Callable[[Resource[Any]], Iterable[Any]], old: Resource[Any] | None, new: Resource[Any] | None
+    watch: Watch,
+    to: Callable[[Resource[Any]], Iterable[Any]],
+    old: Resource[Any] | None,
+    new: Resource[Any] | None,
 ) -> Iterator[Key]:
     for state in (old, new):
         if state is None:
             continue
-        for key in to(state):
-            # A Key is a tuple itself: one that was returned alone would come as two strings.
+        found: Any = to(state)
+        # A Key is a tuple itself: one that was returned alone would come as two strings.
+        if isinstance(found, str | Key) or not isinstance(found, Iterable):
+            raise TypeError(f"{_named(watch)} returned {said(found)[:100]}: expected keys, as [Key(…)]")
+        for key in found:
             if not isinstance(key, Key):
-                kind = type(state).__name__
-                raise TypeError(f"watches({kind}, to=…) gave {key!r:.100}: expected [Key(…), …]")
+                raise TypeError(f"{_named(watch)} gave {said(key)[:100]}: expected a Key")
             yield key
+
+
+def _named(watch: Watch) -> str:
+    return f"watches({watch.type.__name__}, to={place_of_function(watch.to)})"
 
 
 def _owners(

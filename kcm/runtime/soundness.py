@@ -7,20 +7,32 @@ returns what is wrong and what to do, in one line. Pure; runs no code of the con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from inspect import iscoroutinefunction
 from typing import Any
 
+import msgspec
+
 from kcm.cache.projection import projection_of
 from kcm.objects.resource import Resource
+from kcm.objects.selectors import Selector
 from kcm.runtime.controller import Controller
 from kcm.runtime.grants import Grant
 from kcm.runtime.watches import Watch, places_of
 
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_FIELD = re.compile(r"[A-Za-z0-9.]+(=|==|!=)[^=!,]*")
+
 
 def fault_of(found: type[Controller[Any, Any]]) -> str:
     """Return what is wrong with a controller class, "" when nothing is."""
-    return _fault_of_methods(found) or _fault_of_watches(found) or _fault_of_writes(found)
+    return (
+        _fault_of_methods(found)
+        or _fault_of_settings(found)
+        or _fault_of_watches(found)
+        or _fault_of_writes(found)
+    )
 
 
 def _fault_of_methods(found: type[Controller[Any, Any]]) -> str:
@@ -31,6 +43,13 @@ def _fault_of_methods(found: type[Controller[Any, Any]]) -> str:
     if not iscoroutinefunction(found.reconcile):
         return "reconcile must be `async def`; if it has to block, derive from kcm.BlockingController"
     return ""
+
+
+def _fault_of_settings(found: type[Controller[Any, Any]]) -> str:
+    declared: object = found.settings_type
+    if declared is None or (isinstance(declared, type) and issubclass(declared, msgspec.Struct)):
+        return ""
+    return f"settings_type is {declared!r:.60}: it must be a class derived from kcm.objects.Spec"
 
 
 def _fault_of_watches(found: type[Controller[Any, Any]]) -> str:
@@ -60,6 +79,8 @@ def _fault_of_types(declared: Iterable[Watch]) -> str:
         for name in ("api", "kind", "plural"):
             if not isinstance(getattr(type_, name, None), str):
                 return f'watches {type_.__name__}, whose class has no `{name} = "…"`'
+        if fault := _fault_of_selection(watch):
+            return f"watches {type_.__name__} {fault}"
         if watch.to is not None and not places_of(watch.to):
             return f"watches({type_.__name__}, to=…) needs a function of the object, or of object and cache"
         if type_ in seen:
@@ -72,6 +93,22 @@ def _fault_of_types(declared: Iterable[Watch]) -> str:
             projection_of(type_)
         except (ValueError, TypeError, NameError) as error:
             return f"watches {type_.__name__}, whose fields cannot be understood: {error}"
+    return ""
+
+
+def _fault_of_selection(watch: Watch) -> str:
+    """Return what is wrong with where and what a watch selects; the server would refuse it for ever."""
+    if watch.namespace and not _NAMESPACE.fullmatch(watch.namespace):
+        return f"in the namespace {watch.namespace[:64]!r}, which is no name of a namespace"
+    if watch.namespace and not watch.type.namespaced:
+        return f"in the namespace {watch.namespace!r}, but objects of this type are in none"
+    for part in watch.field_selector.split(",") if watch.field_selector else ():
+        if not _FIELD.fullmatch(part):
+            return f"with the field selector {watch.field_selector[:100]!r}: expected metadata.name=x"
+    try:
+        Selector.parse(watch.label_selector)
+    except ValueError as error:
+        return f"with a label selector that cannot be: {error}"
     return ""
 
 

@@ -80,6 +80,7 @@ class Machine:
             self.refusals -= 1
             raise OSError("no more processes")
         self.handles.append(Handle(100 + len(self.handles), on_message, self.dying))
+        self.handles[-1].loses_its_channel = on_lost
         return self.handles[-1]
 
     def subscribe(self, spec, projection, outlet, number):
@@ -405,6 +406,29 @@ def test_a_host_that_sends_rubbish_is_ended_and_not_obeyed(rubbish):
         assert host.epoch == 2
 
     play(scenario, dying=2.0)
+
+
+def test_a_host_that_has_failed_may_say_why_before_it_is_ended():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        handle.loses_its_channel("end of file")
+        await asyncio.sleep(1.0)
+        assert not handle.killed
+        handle.exit("exit code 1")
+        await settle()
+        assert host.last_death == "exit code 1"
+
+    play_for(50, scenario)
+
+
+def test_a_host_without_its_channel_that_does_not_end_is_ended():
+    async def scenario(host, machine):
+        handle = await warm(machine)
+        handle.loses_its_channel("end of file")
+        await asyncio.sleep(2.0)
+        assert handle.killed
+
+    play_for(50, scenario)
 
 
 def test_barriers_that_pile_up_while_the_server_is_away_are_not_held_against_the_host():

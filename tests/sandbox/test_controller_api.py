@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -577,6 +578,44 @@ class Twice(Steps):
     watches = primary(ConfigMap), primary(ConfigMap, label_selector="a=b")
 
 
+class Odd(Steps):
+    settings_type = int  # type: ignore[assignment] # on purpose
+
+
+class Nowhere(Steps):
+    watches = (primary(ConfigMap, namespace="Not There"),)
+
+
+class Scoped(Steps):
+    watches = (primary(Namespace, namespace="default"),)
+
+
+class Unselective(Steps):
+    watches = (primary(ConfigMap, label_selector="a=b=c"),)
+
+
+class Fieldless(Steps):
+    watches = (primary(ConfigMap, field_selector="name"),)
+
+
+class Hoarding(Steps):
+    writes: ClassVar[Any] = ["create"]
+
+
+class Mapping(Steps):
+    watches = primary(ConfigMap), watches(Pod, to=lambda: ())  # type: ignore[arg-type, misc] # on purpose
+
+
+class Unmade(Steps):
+    def __init__(self) -> None:
+        raise LookupError("never called")
+
+
+class Making(Steps):
+    def __init__(self, settings: Any) -> None:
+        sys.exit("not on this machine")
+
+
 class Unfinished(Controller[ConfigMap, ConfigMap]):
     watches = (primary(ConfigMap),)
 
@@ -589,6 +628,15 @@ class Unfinished(Controller[ConfigMap, ConfigMap]):
         pytest.param(Single, "put it into a tuple", id="no comma"),
         pytest.param(Empty, "needs primary(T)", id="nothing watched"),
         pytest.param(Twice, "has 2 primaries", id="two primaries"),
+        pytest.param(Odd, "must be a class derived from kcm.objects.Spec", id="settings that are none"),
+        pytest.param(Nowhere, "'Not There', which is no name of a namespace", id="no namespace"),
+        pytest.param(Scoped, "objects of this type are in none", id="a namespace of cluster-scoped objects"),
+        pytest.param(Unselective, "a label selector that cannot be", id="no label selector"),
+        pytest.param(Fieldless, "expected metadata.name=x", id="no field selector"),
+        pytest.param(Hoarding, "must be made of kcm.writes", id="writes that are none"),
+        pytest.param(Mapping, "a function of the object, or of object and cache", id="no mapping"),
+        pytest.param(Unmade, "takes 1 positional argument", id="an __init__ that takes no settings"),
+        pytest.param(Making, "SystemExit('not on this machine')", id="an __init__ that exits"),
         pytest.param(Unfinished, "does not define observe and reconcile", id="methods missing"),
     ],
 )

@@ -90,3 +90,14 @@ def test_a_first_try_competes_for_a_lease_of_its_own() -> None:
     with_others = with_first_try(Configuration(), first, own_lease=False, recorded=True)
     assert with_others.leader_election.resource_name == "kcm"
     assert with_others.controller("eventrecorder").process == "mine"
+
+
+def test_a_name_that_no_controller_can_have_is_refused(tmp_path: Path) -> None:
+    target = written(tmp_path, 'from kcm import Controller\nclass C(Controller): name = "My Own"\n')
+    with pytest.raises(ConfigurationError, match=r"C\.name is 'My Own': expected lower-case letters"):
+        find_controller(target)
+
+
+def test_a_file_that_is_no_python_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"invalid syntax \(a_controller_of_mine.py, line 2\)"):
+        find_controller(written(tmp_path, "import kcm\nclass\n"))

@@ -182,3 +182,12 @@ def test_two_packages_that_claim_one_name_are_both_named_and_neither_runs(
     assert found == {"mine": f"a:A{TWICE}b:B", "other": "c:C"}
     with pytest.raises(ConfigurationError, match="two packages have a controller of this name, a:A and b:B"):
         load(ControllerTask("mine", found["mine"], 1, 0.0, 1, 1.0, 1.0))
+
+
+def test_what_is_installed_under_a_name_that_no_controller_can_have_is_set_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = [Point("My_Controller", "a:A"), Point("mine", "b:B")]
+    monkeypatch.setattr(installed, "entry_points", lambda group: points if group == installed.GROUP else [])
+    assert installed.installed_controllers() == {"mine": "b:B"}
+    assert installed.misnamed_controllers() == {"My_Controller": "a:A"}
