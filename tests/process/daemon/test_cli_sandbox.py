@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 
 import pytest
@@ -64,6 +65,13 @@ class Together:
         self.process.wait()
 
 
+def browse(address):
+    """Return the page that a browser is shown."""
+    request = urllib.request.Request(f"http://{address}/", headers={"Accept": "text/html,*/*;q=0.8"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
+
+
 @pytest.fixture
 def together(tmp_path):
     """A sandbox with its manager at work."""
@@ -81,6 +89,10 @@ def test_ctrl_c_ends_it_with_exit_code_0_and_leaves_no_process(together):
     path = "/apis/apps/v1/namespaces/default/replicasets"
     assert call(server.removeprefix("http://"), "POST", path, replica_set("web", 2))[0] == 201
     eventually(lambda: "default/web-" in together.text(), what="it tells what happens")
+    assert f"In a browser: http://{together.manager()}/\n" in together.text()
+    eventually(
+        lambda: "create 2 pods" in browse(together.manager()), 60.0, "the status page says what was done"
+    )
     # A terminal's Ctrl-C goes to the whole foreground group.
     os.killpg(together.process.pid, signal.SIGINT)
     assert together.process.wait(timeout=20) == 0
