@@ -31,10 +31,16 @@ def message_of(error: BaseException) -> str:
         return said(error)
 
 
+def told(error: BaseException) -> str:
+    """Return `said` with the place, if there is one."""
+    place = place_of(error)
+    return f"{said(error)} at {place}" if place else said(error)
+
+
 def place_of(*errors: BaseException) -> str:
     """Return where it was raised, "backup_policy.py:42 in decide"; "" when nobody knows.
 
-    That is the innermost line of somebody's own file in the first error that has one; else of any.
+    That is the innermost line of somebody's own file in the first error that has one; else of Python's.
     """
     anywhere = ""
     for error in errors:
@@ -43,7 +49,8 @@ def place_of(*errors: BaseException) -> str:
         while trace is not None:
             code = trace.tb_frame.f_code
             here = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"
-            anywhere = anywhere or here
+            if not code.co_filename.startswith(_OURS):
+                anywhere = here
             if _is_somebodys(code.co_filename):
                 place = here
             trace = trace.tb_next

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from kcm.base.faults import place_of, said
+from kcm.base.faults import told
 from kcm.objects.resource import Key, Resource
 
 R = TypeVar("R", bound=Resource[Any])
@@ -171,7 +171,7 @@ class Indexer(Generic[R]):
             if len(values) > MOST_VALUES or not all(isinstance(value, str) for value in values):
                 raise TypeError(f"not up to {MOST_VALUES} texts")
         except Exception as error:  # noqa: BLE001 - a controller's own function: its fault is this object's only
-            self._on_fault(present.key, f"index {name}: {said(error)} at {place_of(error)}")
+            self._on_fault(present.key, f"index {name}: {told(error)}")
             return ()
         return values
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from kcm.base.faults import place_of, said
+from kcm.base.faults import told
 from kcm.cache.indexer import OnFault
 from kcm.objects.resource import Key, Resource
 
@@ -67,7 +67,7 @@ class Handlers(Generic[R]):
         try:
             subscription.handler(old, new, initial)
         except Exception as error:  # noqa: BLE001 - a controller's own mapping: its fault is this object's only
-            self._on_fault(_key(old, new), f"{said(error)} at {place_of(error)}")
+            self._on_fault(_key(old, new), told(error))
 
     def _remove(self, subscription: Subscription[R]) -> None:
         self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)

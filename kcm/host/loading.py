@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from kcm.base.errors import ConfigurationError
-from kcm.base.faults import place_of, said
+from kcm.base.faults import told
+from kcm.config.binding import bind
 from kcm.host.messages import ControllerTask
 from kcm.runtime.controller import Controller
 from kcm.runtime.soundness import fault_of
@@ -53,7 +54,7 @@ def _fault_of(found: type[Controller[Any, Any]]) -> str:
     try:
         return fault_of(found)
     except Exception as error:  # noqa: BLE001 - what it declares may be anything
-        return f"what it declares cannot be understood: {said(error)} at {place_of(error)}"
+        return f"what it declares cannot be understood: {told(error)}"
 
 
 def _why_not_imported(implementation: str, error: BaseException) -> str:
@@ -67,22 +68,18 @@ def _why_not_imported(implementation: str, error: BaseException) -> str:
             remedy = "the module has no such class: see controllers.<name>.implementation"
         case _:
             remedy = f"mend the module; try it with: python -c 'import {module}'"
-    place = f" at {where}" if (where := place_of(error)) else ""
-    return f"cannot import {implementation}: {said(error)}{place}; {remedy}"
+    return f"cannot import {implementation}: {told(error)}; {remedy}"
 
 
 def _why_not_made(implementation: str, error: BaseException) -> str:
     remedy = "its __init__ is called with the settings (None without settings_type)"
-    place = f" at {where}" if (where := place_of(error)) else ""
-    return f"{implementation} cannot be made: {said(error)}{place}; {remedy}"
+    return f"{implementation} cannot be made: {told(error)}; {remedy}"
 
 
 def _settings(found: type[Controller[Any, Any]], task: ControllerTask, where: str) -> Any:
-    if found.settings_type is None:
-        if bytes(task.settings).strip() not in (b"", b"{}", b"null"):
-            raise ConfigurationError(where, "settings", "this controller has no settings")
-        return None
-    try:
-        return msgspec.json.decode(bytes(task.settings), type=found.settings_type)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(where, "settings", str(error)) from error
+    given = msgspec.json.decode(task.settings)
+    if found.settings_type is not None:
+        return bind(found.settings_type, given or {}, where, "settings")
+    if given:
+        raise ConfigurationError(where, "settings", "this controller has no settings: remove the key")
+    return None

@@ -191,7 +191,7 @@ def test_a_port_that_is_taken_is_refused_naming_where_it_was_given(refused, writ
     [
         pytest.param(
             {"implementation": "odd_controllers:Odd", "settings": {"dir": "/tmp"}},
-            "controllers.mine.settings: Object contains unknown field `dir`",
+            "controllers.mine.settings.dir: is unknown; known: directory",
             id="unknown setting",
         ),
         pytest.param(

@@ -195,8 +195,8 @@ def test_settings_that_do_not_fit_are_reported_and_the_others_go_on(neighbourhoo
     for _ in range(QUESTIONS):
         place.ask()
     (record,) = place.daemon.records("host refuses its configuration")
-    assert record["where"] == "controllers.odd.settings"
-    assert "directori" in record["reason"]
+    assert record["where"] == "controllers.odd.settings.directori"
+    assert record["reason"] == "is unknown; did you mean directory?"
     assert place.daemon.stop() == 0
 
 
