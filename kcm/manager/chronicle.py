@@ -24,8 +24,9 @@ MOST_PLANS = 100
 MOST_DECISIONS = 200
 MOST_OF_ONE = 60
 MOST_CONTROLLERS = 500
-# What is repeated sooner is the same line.
+# What is repeated sooner is the same line: for the same key, and for whatever key.
 TOGETHER_SECONDS = 60.0
+BURST_SECONDS = 5.0
 _LONGEST = 300
 
 
@@ -81,12 +82,14 @@ def _goes_on(old: DecisionStatus, new: DecisionStatus) -> bool:
     """Say whether a decision goes on: the same deed for the same reason with the same outcome."""
     if (old.action, old.result, old.error) != (new.action, new.result, new.error):
         return False
-    if (new.at - old.at).total_seconds() > TOGETHER_SECONDS:
+    if _resource(old) != _resource(new):
         return False
+    quiet = (new.at - old.at).total_seconds()
     if new.action == "patch status":
         # Each time in other words.
-        return old.keys == new.keys and _resource(old) == _resource(new)
-    return old.because == new.because and _resource(old) == _resource(new)
+        return old.keys == new.keys and quiet <= TOGETHER_SECONDS
+    same = old.keys == new.keys and (old.wanted > 1 or old.object == new.object)
+    return old.because == new.because and quiet <= (TOGETHER_SECONDS if same else BURST_SECONDS)
 
 
 def _together(old: DecisionStatus, new: DecisionStatus) -> DecisionStatus:

@@ -41,14 +41,28 @@ def test_the_newest_comes_first_whoever_decided_it(chronicle: Chronicle) -> None
 
 
 def test_what_goes_on_is_one_line_and_after_a_minute_of_quiet_another(chronicle: Chronicle) -> None:
-    for second in (0, 30, 80):
-        chronicle.take(Decided((decision(second, keys=(f"default/web-{second}",)),)))
-    chronicle.take(Decided((decision(200),)))
+    for second in (0, 30, 80, 200):
+        chronicle.take(Decided((decision(second),)))
     last, before = chronicle.decisions()
     assert (before.times, before.wanted, before.done) == (3, 9, 9)
-    assert before.keys == ("default/web-80", "default/web-30", "default/web-0")
     assert (before.since, before.at) == (NOON, NOON + timedelta(seconds=80))
     assert (last.times, last.since) == (1, None)
+
+
+def test_a_burst_for_many_keys_is_one_line_and_what_comes_later_for_another_key_is_not(
+    chronicle: Chronicle,
+) -> None:
+    for second in (0, 3, 6, 20):
+        chronicle.take(Decided((decision(second, keys=(f"default/web-{second}",)),)))
+    later, burst = chronicle.decisions()
+    assert burst.keys == ("default/web-6", "default/web-3", "default/web-0")
+    assert (burst.times, later.times) == (3, 1)
+
+
+def test_another_object_of_the_same_key_is_another_line(chronicle: Chronicle) -> None:
+    for second, name in ((0, "a"), (20, "b"), (40, "b")):
+        chronicle.take(Decided((decision(second, object=f"replicasets.apps default/{name}", wanted=1),)))
+    assert [each.times for each in chronicle.decisions()] == [2, 1]
 
 
 def test_another_outcome_is_another_line(chronicle: Chronicle) -> None:
