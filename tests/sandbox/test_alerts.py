@@ -33,7 +33,7 @@ from kcm.testing.virtual import VirtualLoop, run
 from kcm.testing.world import WORKLOADS, Daemon, World, deployment, quick_configuration, replica_set
 from tools.alerts.evaluation import Rule, Samples, evaluate, firing
 from tools.alerts.language import labels_named, parse, selectors
-from tools.alerts.promtool import rule_file, unit_test
+from tools.alerts.promtool import query_test, rule_file, unit_test
 from tools.reference.metrics import Described, metrics
 
 ROOT = Path(__file__).parents[2]
@@ -460,16 +460,29 @@ def checked(*command: str, text: str = "") -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_itself_judges_every_alert_as_we_do(promtool: str, tmp_path: Path) -> None:
-    """The rules are right, each fires in its fault, and none on an ordinary day."""
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_file(rules())))
+def judged(promtool: str, folder: Path, test: dict[str, Any]) -> None:
+    (folder / "rules.yaml").write_text(yaml.safe_dump(rule_file(rules())))
+    file = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{SCRAPE_SECONDS}s", "tests": [test]}
+    (folder / "tests.yaml").write_text(yaml.safe_dump(file, width=10**9))
+    checked(promtool, "test", "rules", str(folder / "tests.yaml"))
+
+
+@pytest.mark.parametrize("alert", RULES, ids=lambda rule: rule.name)
+def test_prometheus_itself_lets_an_alert_fire_in_its_fault(
+    alert: Rule, promtool: str, tmp_path: Path
+) -> None:
+    samples = played(FAULTS[alert.name])
+    judged(promtool, tmp_path, unit_test(alert.name, [alert], samples, {alert.name}, SCRAPE_SECONDS))
+
+
+def test_prometheus_itself_lets_no_alert_fire_on_an_ordinary_day(promtool: str, tmp_path: Path) -> None:
+    test = unit_test("an ordinary day", RULES, played(an_ordinary_day), set(), SCRAPE_SECONDS)
+    judged(promtool, tmp_path, test)
     checked(promtool, "check", "rules", str(tmp_path / "rules.yaml"))
-    tests = [unit_test("an ordinary day", RULES, played(an_ordinary_day), set(), SCRAPE_SECONDS)]
-    for rule in RULES:
-        tests.append(unit_test(rule.name, [rule], played(FAULTS[rule.name]), {rule.name}, SCRAPE_SECONDS))
-    file = {"rule_files": ["rules.yaml"], "evaluation_interval": "15s", "tests": tests}
-    (tmp_path / "tests.yaml").write_text(yaml.safe_dump(file, width=10**9))
-    checked(promtool, "test", "rules", str(tmp_path / "tests.yaml"))
+
+
+def test_prometheus_itself_finds_what_the_dashboard_asks_for(promtool: str, tmp_path: Path) -> None:
+    judged(promtool, tmp_path, query_test("board", queries(), played(an_ordinary_day), SCRAPE_SECONDS))
 
 
 def test_the_page_says_what_was_judged() -> None:

@@ -13,7 +13,7 @@ import math
 import operator
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tools.alerts.language import Aggregation, Binary, Call, Expression, Number, Selector, parse
@@ -38,25 +38,34 @@ class Samples:
 
     series: dict[str, dict[Labels, list[tuple[float, float]]]] = field(default_factory=dict)
     moments: list[float] = field(default_factory=list)
+    _found: dict[Selector, list[tuple[Labels, list[tuple[float, float]]]]] = field(default_factory=dict)
 
     def add(self, now: float, name: str, labels: Mapping[str, str], value: float) -> None:
         """Take one sample; moments must rise."""
         if not self.moments or self.moments[-1] != now:
             self.moments.append(now)
         self.series.setdefault(name, {}).setdefault(frozenset(labels.items()), []).append((now, value))
+        self._found.clear()
 
-    def chosen(self, selector: Selector) -> Iterator[tuple[Labels, list[tuple[float, float]]]]:
-        """Yield the series that a selector finds."""
-        for labels, samples in self.series.get(selector.name, {}).items():
-            own = dict(labels)
-            if all(_matches(own.get(label, ""), how, text) for label, how, text in selector.matchers):
-                yield labels, samples
+    def chosen(self, selector: Selector) -> list[tuple[Labels, list[tuple[float, float]]]]:
+        """Return the series that a selector finds."""
+        if selector not in self._found:
+            self._found[selector] = [
+                (labels, samples)
+                for labels, samples in self.series.get(selector.name, {}).items()
+                if _chooses(selector, dict(labels))
+            ]
+        return self._found[selector]
 
 
 def within(values: list[tuple[float, float]], begin: float, end: float) -> list[float]:
     """Return the values of these moments, both included."""
     low, high = bisect_left(values, (begin, -math.inf)), bisect_right(values, (end, math.inf))
     return [value for _, value in values[low:high]]
+
+
+def _chooses(selector: Selector, labels: Mapping[str, str]) -> bool:
+    return all(_matches(labels.get(label, ""), how, text) for label, how, text in selector.matchers)
 
 
 def _matches(value: str, how: str, text: str) -> bool:
@@ -138,6 +147,8 @@ def _quantile(quantile: float, bounds: list[tuple[float, float]]) -> float:
 def _binary(expression: Binary, samples: Samples, now: float) -> Series:
     left = evaluate(expression.left, samples, now)
     right = evaluate(expression.right, samples, now)
+    if expression.operator == "or":
+        return {**right, **left}
     if expression.operator == "and":
         there = {_only(labels, expression.on) for labels in right}
         return {labels: value for labels, value in left.items() if _only(labels, expression.on) in there}

@@ -1,7 +1,7 @@
 """The part of PromQL that deploy/ uses, as a tree. ValueError for anything else.
 
 Numbers, selectors with matchers, ranges, the functions and aggregations named below, arithmetic,
-comparisons that filter, and `and on (…)`. Precedence as in Prometheus.
+comparisons that filter, `or`, and `and on (…)`. Precedence as in Prometheus.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     r"|(?P<mark>=~|!~|!=|==|>=|<=|[-+*/<>=(){},\[\]])|(?P<range>\d+[smhd]))"
 )
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LEVELS = (("and",), (">", "<", ">=", "<=", "==", "!="), ("+", "-"), ("*", "/"))
+_LEVELS = (("or",), ("and",), (">", "<", ">=", "<=", "==", "!="), ("+", "-"), ("*", "/"))
 
 
 @dataclass(frozen=True)
