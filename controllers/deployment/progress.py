@@ -129,14 +129,17 @@ def with_failure(conditions: Conditions, seen: Seen) -> Conditions:
 
 
 def recheck_in(deployment: Deployment, status: DeploymentStatus, now: datetime) -> float | None:
-    """Return the seconds until the deadline has to be looked at; None when nothing runs out."""
+    """Return the seconds until the deadline has to be looked at; None when nothing runs out.
+
+    Hardly more than the deadline itself: a clock that was set back, and right again, is seen soon.
+    """
     deadline = deadline_of(deployment)
     present = find(status.conditions, PROGRESSING)
     if deadline is None or present is None or present.last_update_time is None:
         return None
     if present.reason in (COMPLETE, TIMED_OUT) or is_complete(deployment, status):
         return None
-    rest = present.last_update_time + deadline - now
+    rest = min(present.last_update_time + deadline - now, deadline)
     return max(timedelta(), rest).total_seconds() + 1.0
 
 

@@ -41,12 +41,15 @@ class Census:
         return sum(since is not None and now - since >= needed for since in self.ready_since)
 
     def next_available_in(self, min_ready_seconds: int, now: datetime) -> float | None:
-        """Return the seconds until the next ready pod becomes available; None if none will by itself."""
+        """Return the seconds until the next ready pod becomes available; None if none will by itself.
+
+        Never more than `min_ready_seconds`: a clock that was set back, and right again, is seen soon.
+        """
         if min_ready_seconds <= 0:
             return None
         needed = timedelta(seconds=min_ready_seconds)
         rests = [needed - (now - since) for since in self.ready_since if since is not None]
-        return min((rest.total_seconds() for rest in rests if rest > timedelta()), default=None)
+        return min((min(rest, needed).total_seconds() for rest in rests if rest > timedelta()), default=None)
 
 
 def take_census(owned: Iterable[Pod], selector: Selector, template_labels: Mapping[str, str]) -> Census:

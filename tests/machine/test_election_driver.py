@@ -120,10 +120,16 @@ class Node:
     """A follower that says what it believes."""
 
     def __init__(
-        self, name: str, server: Server, *, link: Link | None = None, stop_time: float = 0.2
+        self,
+        name: str,
+        server: Server,
+        *,
+        link: Link | None = None,
+        stop_time: float = 0.2,
+        clock: VirtualClock | None = None,
     ) -> None:
         self.name = name
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.link = link or Link(server)
         self.stop_time = stop_time
         self.deadline = -1.0
@@ -341,6 +347,51 @@ def test_steps_of_the_wall_clock_change_nothing() -> None:
             assert not b.terms
             await a.elector.resign()
             await b.elector.resign()
+
+    run(scenario())
+
+
+class Drifting(VirtualClock):
+    """A clock that runs at another rate than the world's."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._rate = rate
+
+    def monotonic(self) -> float:
+        return super().monotonic() * self._rate
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds / self._rate)
+
+
+@pytest.mark.parametrize("rates", [(1.0, 1.4), (1 / 1.4, 1.0), (1.4, 1.0)], ids=["hasty", "slow", "early"])
+def test_clocks_that_run_at_rates_of_7_to_5_never_make_two_leaders(rates: tuple[float, float]) -> None:
+    """Fault 35: a lease is half as long again as its deadline. Twice the rate is beyond what is promised."""
+
+    async def scenario() -> None:
+        server = Server()
+        a, b = (Node(name, server, clock=Drifting(rate)) for name, rate in zip("ab", rates, strict=True))
+        together = 0
+        async with asyncio.TaskGroup() as group:
+            for node in (a, b):
+                group.create_task(node.elector.run(node))
+                await until(lambda: a.believes() or b.believes(), 1.0)
+            for cut in (None, a, b, a, b):
+                if cut is not None:
+                    cut.link.down = True
+                for _ in range(4000):
+                    await VirtualClock().sleep(0.01)
+                    together += a.believes() and b.believes()
+                if cut is not None:
+                    assert not cut.believes()
+                    cut.link.down = False
+                    await until(lambda: a.believes() or b.believes(), 40.0)
+            await a.elector.resign()
+            await b.elector.resign()
+        assert together == 0
+        assert a.terms
+        assert b.terms
 
     run(scenario())
 
