@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from controllers.hpa.conditions import Conditions
+from controllers.hpa.conditions import ABLE, ACTIVE, LIMITED, Conditions
 from controllers.hpa.memory import Memory, Rescale
 from kcm import Plan
 from kcm.objects import HorizontalPodAutoscaler, Spec
@@ -46,7 +46,12 @@ def status_plan(hpa: HorizontalPodAutoscaler, new: AutoscalerStatus, memory: Mem
         "conditions": [*new.conditions],
     }
     return Plan.patch_status(
-        hpa, changes, because="the evaluation came to something new", annotations=notes, exact=False
+        hpa,
+        changes,
+        because="the evaluation came to something new",
+        annotations=notes,
+        exact=False,
+        routine=not notes and _decided(new) == _decided(hpa.status),
     )
 
 
@@ -104,6 +109,23 @@ def _notes(hpa: HorizontalPodAutoscaler, memory: Memory) -> dict[str, str | None
 def _plain(status: AutoscalerStatus) -> AutoscalerStatus:
     """Return a status in which nothing and an empty list are the same."""
     return msgspec.structs.replace(status, current_metrics=status.current_metrics or None)
+
+
+def says_so_already(status: AutoscalerStatus) -> bool:
+    """Say whether a status tells that the target or a metric cannot be read: its events repeat then."""
+    failing = any(each.status == "False" and each.type in (ABLE, ACTIVE) for each in status.conditions)
+    return failing or any(not metric.type for metric in status.current_metrics or ())
+
+
+def _decided(status: AutoscalerStatus) -> tuple[object, ...]:
+    """Return what of a status follows from a decision.
+
+    Readings, words and times are of the moment; which window or bound holds a size that stays as it is
+    depends on what each manager remembers.
+    """
+    says = {each.type: each.reason if each.type == ACTIVE else each.status for each in status.conditions}
+    says.pop(LIMITED, None)
+    return status.current_replicas, status.desired_replicas, status.last_scale_time, says
 
 
 def _shown(metric: MetricStatus) -> dict[str, Any]:

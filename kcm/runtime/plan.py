@@ -53,7 +53,10 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Patch(msgspec.Struct, frozen=True):
-    """Change a part of an object. `exact` also demands the resourceVersion that was seen."""
+    """Change a part of an object. `exact` also demands the resourceVersion that was seen.
+
+    `routine`: it brings readings and words up to date, no decision is behind it; a dry run does not tell it.
+    """
 
     target: Target
     changes: Mapping[str, Any] | tuple[Mapping[str, Any], ...]
@@ -61,6 +64,7 @@ class Patch(msgspec.Struct, frozen=True):
     kind: PatchKind = "merge"
     subresource: str = ""
     exact: bool = False
+    routine: bool = False
 
 
 class Apply(msgspec.Struct, frozen=True):
@@ -95,13 +99,17 @@ class Delete(msgspec.Struct, frozen=True):
 
 
 class Emit(msgspec.Struct, frozen=True):
-    """Tell people what happened, as an Event about an object. `action` "": the same as the reason."""
+    """Tell people what happened, as an Event about an object. `action` "": the same as the reason.
+
+    `routine`: it repeats what the object says already; a dry run does not tell it.
+    """
 
     about: ObjectReference
     type: Literal["Normal", "Warning"]
     reason: str
     note: str
     action: str = ""
+    routine: bool = False
 
 
 Action = Create | Patch | Apply | Scale | Delete | Emit
@@ -167,17 +175,19 @@ class Plan(msgspec.Struct, frozen=True):
         kind: PatchKind = "merge",
         annotations: Mapping[str, str | None] | None = None,
         exact: bool = True,
+        routine: bool = False,
     ) -> Plan:
         """Plan to change `seen`'s status; it fails if anything else changed the object since.
 
         `changes` is the content of `status`. `annotations` ride along, where a type keeps what
         its controller found there without counting a new generation (reference: workloads 2.11).
-        Not `exact`: an edit that came in between is no obstacle, another object of the name is.
+        Not `exact`: an edit that came in between is no obstacle, another object of the name is. `routine`:
+        see `Patch`.
         """
         body: dict[str, Any] = {"status": changes}
         if annotations:
             body["metadata"] = {"annotations": annotations}
-        return Plan((Patch(target_of(seen), body, because, kind, "status", exact),))
+        return Plan((Patch(target_of(seen), body, because, kind, "status", exact, routine),))
 
     @staticmethod
     def delete(seen: Resource[Any], *, because: str, propagation: Propagation = "") -> Plan:
@@ -191,10 +201,16 @@ class Plan(msgspec.Struct, frozen=True):
 
     @staticmethod
     def emit(
-        about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str, action: str = ""
+        about: Resource[Any],
+        type_: Literal["Normal", "Warning"],
+        reason: str,
+        note: str,
+        action: str = "",
+        *,
+        routine: bool = False,
     ) -> Plan:
-        """Plan an Event about an object; see `Context.emit`."""
-        return Plan((Emit(reference_to(about), type_, reason, note, action),))
+        """Plan an Event about an object; see `Context.emit`, and `Emit` for `routine`."""
+        return Plan((Emit(reference_to(about), type_, reason, note, action, routine),))
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -6,9 +6,10 @@
 Guarantees: nothing is written; a plan that would write ends its reconcile with `Rehearsed`, since
 all that a controller decided behind it would rest on an answer that never came; a plan is told
 when a key's last reconcile did not have it, and not again as long as it comes back unchanged, so
-that a create that is not sent is one record and no stream of them. What is told names objects,
-fields, numbers and reasons, never texts out of objects: those may be secrets. Owns what each key
-had in its last two reconciles; memory is bounded.
+that a create that is not sent is one record and no stream of them; what a controller calls routine
+(readings, words, repeated events) is not told, so that there is silence beside another manager that
+came to the same. What is told names objects, fields, numbers and reasons, never texts out of objects:
+those may be secrets. Owns what each key had in its last two reconciles; memory is bounded.
 """
 
 from __future__ import annotations
@@ -102,11 +103,17 @@ class RehearsedReconcile:
         self._before = before
 
     async def apply(self, plan: Plan) -> Outcome:
-        """Tell of the plan. `Rehearsed` unless it only emits, which no decision can rest on."""
-        self._rehearsal.note(self._key, plan, self._before)
-        if all(isinstance(action, Emit) for action in plan.actions):
+        """Tell of the plan. `Rehearsed` unless no decision can rest on it: events, and what is routine."""
+        news = tuple(action for action in plan.actions if not _routine(action))
+        if news:
+            self._rehearsal.note(self._key, msgspec.structs.replace(plan, actions=news), self._before)
+        if all(isinstance(action, Emit) for action in news):
             return Outcome(done=tuple(map(Applied, plan.actions)))
         raise Rehearsed("dry run: the plan was not sent")
+
+
+def _routine(action: Action) -> bool:
+    return isinstance(action, Patch | Emit) and action.routine
 
 
 def step_of(action: Action) -> Step:

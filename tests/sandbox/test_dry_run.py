@@ -15,6 +15,8 @@ from kcm.testing.world import WORKLOADS, Daemon, World, deployment, replica_set
 
 APPS = "/apis/apps/v1/namespaces/default"
 SETS = f"{APPS}/replicasets"
+AUTOSCALERS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+AUTOSCALING = {**WORKLOADS, "hpa": "controllers.hpa:HorizontalPodAutoscalerController"}
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
@@ -120,6 +122,51 @@ def test_beside_a_manager_that_works_it_is_silent_and_takes_no_lease(change: Any
             assert writes == []
             await daemon.stop()
             await working.stop()
+
+    run(play())
+
+
+def autoscaler(name: str, target: str, metric: str) -> dict[str, Any]:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+    value = {"type": "Utilization", "averageUtilization": 50}
+    source = {"type": "Resource", "resource": {"name": metric, "target": value}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": 9, "metrics": [source]},
+    }
+
+
+def test_of_autoscalers_it_tells_decisions_and_neither_readings_nor_words_nor_what_fails_as_before() -> None:
+    async def play() -> None:
+        async with World() as world:
+            working = world.start(AUTOSCALING, identity="working")
+            web = deployment("web", 3)
+            web["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "500m"}}
+            load = "/sandbox/metrics/loads/default/deployments/web/cpu"
+            await world.call("POST", f"{APPS}/deployments", web)
+            await world.call("POST", f"{APPS}/deployments", deployment("plain", 2))
+            await world.call("PUT", load, "sine(0.72, 0.78, 40s)")
+            await world.call("POST", AUTOSCALERS, autoscaler("web", "web", "cpu"))
+            await world.call("POST", AUTOSCALERS, autoscaler("no-request", "plain", "memory"))
+            await world.call("POST", AUTOSCALERS, autoscaler("no-target", "gone", "cpu"))
+            await world.clock.sleep(600.0)
+            daemon = await rehearsing(world, {"hpa": AUTOSCALING["hpa"]})
+            await world.clock.sleep(300.0)
+            assert told(daemon) == []
+            await working.stop()
+            for name in ("web", "no-request", "no-target"):
+                path = f"{AUTOSCALERS}/{name}"
+                conditions = (await world.call("GET", path))["status"]["conditions"]
+                other = [{**each, "message": "in other words"} for each in conditions]
+                await world.patch(f"{path}/status", {"status": {"conditions": other}})
+            await world.clock.sleep(300.0)
+            assert told(daemon) == []
+            await world.call("PUT", load, "3")
+            await world.clock.sleep(120.0)
+            assert any(each.startswith("scale deployments.apps default/web") for each in told(daemon))
+            await daemon.stop()
 
     run(play())
 
