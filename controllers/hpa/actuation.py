@@ -16,7 +16,7 @@ from controllers.hpa.evaluate import Failure
 from controllers.hpa.limits import Bounds, longest_period
 from controllers.hpa.memory import Memory
 from controllers.hpa.settings import Settings
-from controllers.hpa.status import new_status, status_plan
+from controllers.hpa.status import new_status, says_so_already, status_plan
 from controllers.hpa.targets import Found, told
 from kcm import Plan, Target
 from kcm.objects import HorizontalPodAutoscaler, Key
