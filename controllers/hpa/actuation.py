@@ -140,5 +140,6 @@ async def write_status(
 
 async def warn(ctx: Context, hpa: HorizontalPodAutoscaler, failures: tuple[Failure, ...]) -> None:
     """Tell people what went wrong."""
+    routine = says_so_already(hpa.status)
     for failure in failures:
-        await ctx.apply(Plan.emit(hpa, "Warning", failure.reason, failure.note))
+        await ctx.apply(Plan.emit(hpa, "Warning", failure.reason, failure.note, routine=routine))
