@@ -5,8 +5,8 @@ waits. What was done for one reason is one entry, however many actions, keys and
 the status writes of one key, whose reasons differ each time. `take` hands the entries out and
 starts anew. Guarantees: a fixed number of entries, keys and letters, whatever controllers and
 clusters say; what finds no room is counted; troubles have room of their own, so that a
-flood of successes hides none. Costs well below a microsecond an action. Events are left out: they
-are told where events are. Owns the entries.
+flood of successes hides none. Costs two microseconds a plan, and a fraction of one for each further
+action. Events are left out: they are told where events are. Owns the entries.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def test_it_says_what_status_says() -> None:
 @pytest.mark.parametrize(
     ("status", "says"),
     [
-        (Status(build=BuildStatus(version="0")), ("Standby", "nobody leads", "None.")),
+        (Status(build=BuildStatus(version="0")), ("Standby", "nobody leads", "None.", "None here")),
         (
             Status(build=BuildStatus(version="0"), election=ElectionStatus(leader="b", expires_in=-3.0)),
             ("Standby", "b", "ran out 3.0s ago"),

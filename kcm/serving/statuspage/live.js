@@ -50,6 +50,7 @@
     sections.hidden = refused;
     heard = performance.now();
     if (refused) {
+      if (document.activeElement !== token) token.focus();
       refusal.textContent = fresh.getElementById("refusal")?.textContent ?? `refused: ${answer.status}`;
       main.replaceChildren();
       document.body.className = "";

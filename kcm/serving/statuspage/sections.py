@@ -235,7 +235,9 @@ def _decisions(status: Status) -> Markup:
     note = None
     if more > 0:
         every = element("a", "/statusz?format=json", href="/statusz?format=json")
-        note = element("p", f"{more} more at ", every, class_="note")
+        note = _note(f"{more} more at ", every)
+    if not shown and status.election.enabled and not status.election.leading:
+        return _part("decisions", "Last decisions", _note("None here: this replica stands by."))
     caption = "What controllers did last, newest first"
     table = _table(caption, columns, shown, _error_of)
     return _part("decisions", "Last decisions", table, note)
@@ -257,6 +259,10 @@ def _plans(plans: Sequence[PlanStatus], now: datetime | None) -> Markup:
     return _part("decisions", "Plans not sent", table)
 
 
+def _note(*content: Cell) -> Markup:
+    return element("p", *content, class_="note")
+
+
 def _part(name: str, title: str, *content: Markup | None) -> Markup:
     heading = element("h2", title, id=f"{name}-heading")
     return element("section", heading, *content, id=name, aria_labelledby=f"{name}-heading")
@@ -270,7 +276,7 @@ def _table(
 ) -> Markup:
     """Return a table; `below` is what else there is to say of a row, on a line of its own."""
     if not rows:
-        return element("p", "None.", class_="note")
+        return _note("None.")
     cells = [[column.cell(row) for column in columns] for row in rows]
     kept = [
         place
