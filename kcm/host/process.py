@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 import uvloop
@@ -35,6 +36,9 @@ from kcm.host.limits import impose
 from kcm.host.messages import Configure
 from kcm.telemetry import logging
 
+if TYPE_CHECKING:
+    from multiprocess.connection import Connection
+
 PR_SET_PDEATHSIG = 1
 FAREWELL_SECONDS = 1.0
 
@@ -46,9 +50,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_host(feed: socket.socket) -> None:
-    """Live as a host on one end of a socket pair, until told to stop."""
+def run_host(feed: socket.socket, prints: Connection) -> None:
+    """Live as a host on one end of a socket pair, until told to stop; `prints` takes what is printed."""
     die_with_parent()
+    log_stream = printed.redirect(prints.fileno())
+    prints.close()
     # A group of its own: what a controller starts is ended with its host.
     os.setpgid(0, 0)
     if os.getppid() == 1:
@@ -60,7 +66,7 @@ def run_host(feed: socket.socket) -> None:
     code = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(feed))
+            runner.run(_live(feed, log_stream))
     except BaseException as error:  # noqa: BLE001 - a process edge: one record, and the manager starts another host
         log.error("host failed", exception=error)
         code = 1
@@ -70,14 +76,14 @@ def run_host(feed: socket.socket) -> None:
     os._exit(code)
 
 
-async def _live(feed: socket.socket) -> None:
+async def _live(feed: socket.socket, log_stream: TextIO) -> None:
     channel: FrameChannel | None = None
 
     def send(payload: bytes) -> None:
         if channel is not None:
             channel.send(payload)
 
-    agent = HostAgent(send, _connect, SystemClock(), SeededRng(), _prepare)
+    agent = HostAgent(send, _connect, SystemClock(), SeededRng(), partial(_prepare, log_stream))
 
     def receive(payload: bytes) -> None:
         try:
@@ -107,10 +113,10 @@ def _disown(feed: int, agent: HostAgent) -> None:
         die_with_parent()
 
 
-def _prepare(configure: Configure) -> None:
+def _prepare(log_stream: TextIO, configure: Configure) -> None:
     impose(configure.limits)
-    # The real stream: what is captured below would come back as a record about a record.
-    logging.configure(configure.log_level, configure.log_format, configure.host, sys.__stderr__)
+    # The manager's own stream: what is captured would come back as a record about a record.
+    logging.configure(configure.log_level, configure.log_format, configure.host, log_stream)
     printed.capture()
 
 

@@ -18,9 +18,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import multiprocess
+from multiprocess.connection import Connection
 
 from kcm.cache.feed import FrameChannel, Outlet
 from kcm.host.process import run_host
+from kcm.manager.output import HostOutput
 from kcm.manager.usage import Usage, kill_group, read_usage
 
 LAST_WORDS_SECONDS = 0.5
@@ -78,9 +80,10 @@ class HostLauncher(Protocol):
 class ProcessHandle:
     """A host in a process of its own."""
 
-    def __init__(self, process: Any, channel: Channel) -> None:
+    def __init__(self, process: Any, channel: Channel, output: HostOutput | None = None) -> None:
         self.pid: int = process.pid
         self.channel: Channel = channel
+        self._output = output
         self._process = process
         self._pidfd = os.pidfd_open(self.pid)
         self._exited = asyncio.Event()
@@ -103,6 +106,8 @@ class ProcessHandle:
         await self._exited.wait()
         # Its last words may still be on their way. A child of its own may hold the other end: not for long.
         await self.channel.drained(LAST_WORDS_SECONDS)
+        if self._output is not None:
+            self._output.close()
         code = self._process.exitcode
         if code is None or code >= 0:
             return f"exit code {code}"
@@ -126,25 +131,34 @@ class ProcessLauncher:
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
         ours, theirs = socket.socketpair()
-        process = self._context.Process(target=run_host, args=(theirs,), name=f"kcm-{name}", daemon=False)
+        reading, writing = os.pipe()
+        prints = Connection(writing, readable=False)
+        process = self._context.Process(
+            target=run_host, args=(theirs, prints), name=f"kcm-{name}", daemon=False
+        )
         try:
             # The first start waits for the fork server's imports: not on the loop that renews the Lease.
             await asyncio.to_thread(process.start)
         except (EOFError, RuntimeError) as error:
             # No process or no thread more may be made: the fork server died of it, or we could not ask it.
             ours.close()
+            os.close(reading)
             raise OSError(f"the fork server gave no process: {error!r}") from error
         except BaseException:
             ours.close()
+            os.close(reading)
             raise
         finally:
             theirs.close()
+            prints.close()
+        output = HostOutput(reading, name)
         channel = await FrameChannel.open(ours, on_message, on_lost)
         try:
-            return ProcessHandle(process, channel)
+            return ProcessHandle(process, channel, output)
         except OSError:
             # Left without its channel, and not configured yet, it ends by itself.
             channel.close()
+            output.close()
             raise
 
 

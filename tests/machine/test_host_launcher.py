@@ -10,8 +10,86 @@ from types import SimpleNamespace
 
 import pytest
 
+from kcm.manager import output
 from kcm.manager.launcher import ProcessHandle, ProcessLauncher
 from kcm.testing.launcher import MemoryChannel
+
+
+class Lines:
+    """Records, as they come."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: list[str] = []
+        self.left_out = 0
+        self.spoken = asyncio.Event()
+        monkeypatch.setattr(output, "logger", lambda name: self)
+
+    def bind(self, **fields: object) -> Lines:
+        return self
+
+    def info(self, message: str, /, **fields: object) -> None:
+        self.texts.append(str(fields["text"]))
+        self.spoken.set()
+
+    def warning(self, message: str, /, **fields: object) -> None:
+        self.left_out += int(str(fields["lines"]))
+
+
+def test_what_is_written_past_python_becomes_lines_and_the_rest_of_a_dead_host_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = Lines(monkeypatch)
+
+    async def play() -> None:
+        reading, writing = os.pipe()
+        heard = output.HostOutput(reading, "h")
+        os.write(writing, b"one\n\ntw")
+        await lines.spoken.wait()
+        os.write(writing, b"o \xff\nlast words")
+        heard.close()
+        heard.close()
+        os.close(writing)
+
+    asyncio.run(play())
+    assert lines.texts == ["one", "two \ufffd", "last words"]
+
+
+def test_a_host_that_writes_without_end_costs_a_bounded_number_of_records(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = Lines(monkeypatch)
+
+    async def play() -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        heard = output.HostOutput(reading, "h")
+        sent = 0
+        while lines.left_out < 1000:
+            try:
+                sent += os.write(writing, b"y\n" * 1000) // 2
+            except BlockingIOError:
+                await asyncio.sleep(0)
+        heard.close()
+        os.close(writing)
+        assert len(lines.texts) <= output.MOST_LINES * (1 + sent * 2 // output.PIECE + 1) + 1
+
+    asyncio.run(play())
+    assert len(lines.texts) < lines.left_out
+
+
+def test_a_line_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Lines(monkeypatch)
+
+    async def play() -> None:
+        reading, writing = os.pipe()
+        heard = output.HostOutput(reading, "h")
+        os.write(writing, b"z" * 10_000)
+        os.close(writing)
+        await lines.spoken.wait()
+        heard.close()
+
+    asyncio.run(play())
+    assert lines.texts == ["z" * output.LONGEST_LINE]
 
 
 def test_killing_a_host_that_ended_a_moment_ago_is_harmless() -> None:

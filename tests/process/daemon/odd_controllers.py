@@ -5,6 +5,7 @@ the host that is started after that is well.
 """
 
 import asyncio
+import ctypes
 import gc
 import os
 import subprocess
@@ -80,6 +81,12 @@ def obey(directory):
                 print("{not a record", end="")
                 print("x" * 100_000, file=sys.stderr)
                 print("\ntwo\nlines \x1b[31m")
+                # As a library in C does, and whoever is started from here.
+                os.write(1, b"{past \xff Python\n")
+                os.write(2, b"x" * 200_000 + b"\n")
+                subprocess.run(["sh", "-c", "echo from a child >&2"], check=True)
+            case "segfault":
+                ctypes.string_at(0)
     return len(orders)
 
 

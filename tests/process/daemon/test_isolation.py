@@ -124,6 +124,7 @@ def undisturbed(place, disturb, holds):
     [
         pytest.param("block", {}, "killed: silent", id="blocks its loop"),
         pytest.param("exit", {}, "exit code 3", id="exits"),
+        pytest.param("segfault", {}, "signal SIGSEGV", id="crashes in C"),
         pytest.param("rubbish", {}, "killed: sent what makes no sense", id="talks rubbish"),
         pytest.param("leak", {"memory": "200Mi"}, "hosts.limits.memory: ", id="leaks memory"),
         pytest.param("spin", {"cpu": 0.2, "cpuPeriod": "2s"}, "hosts.limits.cpu: ", id="burns CPU"),
@@ -142,6 +143,10 @@ def test_a_host_that_goes_down_takes_nobody_along(neighbourhood, word, limits, r
 
     undisturbed(place, lambda: place.order(word), is_back)
     assert daemon.host("odd")["restarts"] == 1
+    if word == "segfault":
+        last_words = [record.get("text", "") for record in daemon.records("printed")]
+        assert any("Segmentation fault" in text for text in last_words)
+        assert any("in obey" in text for text in last_words)
     eventually(lambda: len(daemon.left()) == processes, what="what it had started is gone")
     if limits:
         (limit,) = [name for name in limits if name != "cpuPeriod"]
@@ -166,8 +171,11 @@ def test_what_a_controller_prints_is_logged_and_breaks_no_record(neighbourhood):
     def printed():
         return [record.get("text", "") for record in place.daemon.records("printed")]
 
-    undisturbed(place, lambda: place.order("print"), lambda: any("two" in text for text in printed()))
-    assert any("{not a record" in text for text in printed())
+    undisturbed(
+        place, lambda: place.order("print"), lambda: any("from a child" in text for text in printed())
+    )
+    for text in ("{not a record", "two", "{past", "x" * 1000):
+        assert any(text in line for line in printed()), text
     for line in place.daemon.text().splitlines():
         json.loads(line)
     assert place.daemon.host("odd")["epoch"] == 1
