@@ -223,7 +223,8 @@ async def a_day_of_autoscaling(world: World) -> None:
 
 
 async def a_day_of_news(world: World) -> None:
-    """The same event twice is one event, counted: what repeats it is a patch."""
+    """The same event twice is one event, counted: what repeats it is a patch. An answer is lost."""
+    world.api.faults.add(Fault(DropAfter(), "create", "events", agent="kcm", times=1))
     refusal = Refuse(403, message="no more of these")
     world.api.faults.add(Fault(refusal, "create", "replicasets", name="^late-", agent="kcm"))
     await world.call("POST", DEPLOYMENTS, deployment("late", 1))
