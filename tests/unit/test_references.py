@@ -49,7 +49,7 @@ def f(given):
     assert told == ["a_b", ("x", "y"), UNKNOWN, UNKNOWN, ("a_",), UNKNOWN]
 
 
-PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def anchors(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tools.reference.api import api_page
 from tools.reference.configuration import configuration_page
 from tools.reference.logs import logs_page
 from tools.reference.metrics import metrics_page
@@ -15,6 +16,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/metrics.md": metrics_page,
     "docs/logs.md": logs_page,
     "docs/configuration.md": configuration_page,
+    "docs/api.md": api_page,
 }
 
 
