@@ -114,7 +114,7 @@ class _Together:
             ready = await self._ready
             try:
                 if self._options.no_manager:
-                    print(_banner(ready, 0, self._settings.data_dir, alone=True), flush=True)
+                    print(_banner(ready, "", self._settings.data_dir, alone=True), flush=True)
                     await self._asked.wait()
                 else:
                     await self._with_manager(ready)
@@ -125,7 +125,9 @@ class _Together:
     async def _with_manager(self, ready: Ready) -> None:
         # The banner names the port, so it is chosen here where the file leaves it open.
         port = (self._serving.port or _free_port()) if self._serving.enabled else 0
-        print(_banner(ready, port, self._settings.data_dir), flush=True)
+        scheme = "https" if self._serving.tls_cert_file else "http"
+        pages = f"{scheme}://127.0.0.1:{port}" if port else ""
+        print(_banner(ready, pages, self._settings.data_dir), flush=True)
         # A secured server takes nobody without the credentials of the kubeconfig.
         where = ["--kubeconfig", str(ready.kubeconfig)] if self._settings.secure else ["--master", ready.url]
         command = [sys.executable, "-m", "kcm", "run", *where, "--port", str(port), "--status-page"]
@@ -164,10 +166,10 @@ class _Together:
         self._asked.set()
 
 
-def _banner(ready: Ready, manager_port: int, data_dir: Path | None, *, alone: bool = False) -> str:
+def _banner(ready: Ready, pages: str, data_dir: Path | None, *, alone: bool = False) -> str:
     kept = f"everything is kept in {data_dir}" if data_dir else "nothing is kept when it ends"
-    manager = f", manager http://127.0.0.1:{manager_port}/statusz" if manager_port else ""
-    page = f"In a browser: http://127.0.0.1:{manager_port}/\n" if manager_port else ""
+    manager = f", manager {pages}/statusz" if pages else ""
+    page = f"In a browser: {pages}/\n" if pages else ""
     start = (
         f"  kcm run --kubeconfig {ready.kubeconfig}  # a manager, in a terminal of its own\n" if alone else ""
     )

@@ -82,6 +82,8 @@ def _goes_on(old: DecisionStatus, new: DecisionStatus) -> bool:
     """Say whether a decision goes on: the same deed for the same reason with the same outcome."""
     if (old.action, old.result, old.error) != (new.action, new.result, new.error):
         return False
+    if old.replicas != new.replicas:
+        return False
     if _resource(old) != _resource(new):
         return False
     quiet = (new.at - old.at).total_seconds()
@@ -124,4 +126,5 @@ def _shown(decision: Decision) -> DecisionStatus:
         times=decision.times,
         wanted=decision.wanted,
         done=decision.done,
+        replicas=decision.replicas,
     )

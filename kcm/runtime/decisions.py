@@ -23,7 +23,7 @@ from kcm.base.clock import Clock
 from kcm.base.errors import KcmError
 from kcm.client.errors import Conflict, FieldsTaken
 from kcm.objects.resource import Key, ResourceType
-from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Outcome, Patch, Plan
+from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Outcome, Patch, Plan, Scale
 
 # Of each kind (good, bad) between two looks.
 MOST_ENTRIES = 24
@@ -51,6 +51,8 @@ class Decision(msgspec.Struct, frozen=True):
     times: int = 1
     wanted: int = 0
     done: int = 0
+    replicas: int | None = None
+    """What was scaled to."""
 
 
 class _Why(NamedTuple):
@@ -166,6 +168,7 @@ class Journal:
             times=entry.times,
             wanted=entry.wanted,
             done=entry.wanted - entry.failed - entry.skipped,
+            replicas=entry.first.replicas if isinstance(entry.first, Scale) else None,
         )
 
 

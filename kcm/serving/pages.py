@@ -22,6 +22,7 @@ from kcm.serving.statuspage import ask_page, status_page, wants_html
 from kcm.serving.tables import status_text
 from kcm.telemetry.cleaning import REDACTED, is_secret_name
 from kcm.telemetry.exposition import CONTENT_TYPE
+from kcm.telemetry.tracing import continuing
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -75,7 +76,8 @@ def pages(sources: Sources) -> Handler:
         if endpoint in _PROBES:
             checks: Checks = getattr(sources, endpoint)
             return checks.answer(request, rest)
-        refusal = await _refusal(sources, request)
+        with continuing(request.headers.get("traceparent", "")):
+            refusal = await _refusal(sources, request)
         if refusal is not None:
             asks = refusal.status in (401, 403) and _shows_page(sources, request)
             return ask_page(refusal) if asks else refusal

@@ -122,6 +122,8 @@ class DecisionStatus(Row, frozen=True):
     times: int = 1
     wanted: int = 0
     done: int = 0
+    replicas: int | None = None
+    """What was scaled to."""
     since: datetime | None = None
     """When the first of several was; None: there is only one."""
 

@@ -167,7 +167,8 @@ def deed(decision: DecisionStatus) -> str:
         object = name
     # One in each of several reconciles: that number stands with the keys.
     count = str(decision.wanted) if decision.wanted > decision.times else ""
-    return " ".join(filter(None, (decision.action, count, resource.partition(".")[0], object)))
+    to = "" if decision.replicas is None else f"to {decision.replicas}"
+    return " ".join(filter(None, (decision.action, count, resource.partition(".")[0], object, to)))
 
 
 def result(decision: DecisionStatus) -> str:

@@ -122,6 +122,10 @@ def test_plans_of_a_dry_run_are_kept_newest_first(chronicle: Chronicle) -> None:
         ({"wanted": 1, "object": "pods other/web-1"}, ("default/web", "create pods other/web-1", "done")),
         ({"wanted": 1, "object": "nodes a"}, ("default/web", "create nodes a", "done")),
         ({"times": 3, "object": "replicasets.apps"}, ("default/web ×3", "create replicasets", "done")),
+        (
+            {"action": "scale", "wanted": 1, "object": "deployments.apps default/web", "replicas": 5},
+            ("default/web", "scale deployments web to 5", "done"),
+        ),
         ({"times": 2, "keys": ("a/b", "a/c")}, ("a/b … ×2", "create 3 pods", "done")),
         (
             {"result": "partly", "done": 1, "error": "quota"},

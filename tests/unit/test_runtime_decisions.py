@@ -14,7 +14,7 @@ from kcm.objects import NewPod, NewPodMeta, ObjectMeta, Pod, ReplicaSet, untyped
 from kcm.objects.events import ObjectReference
 from kcm.objects.resource import Key
 from kcm.runtime.decisions import LONGEST, MOST_ENTRIES, MOST_KEYS, Decision, Journal
-from kcm.runtime.plan import Action, Applied, Create, Delete, Emit, Failed, Outcome, Patch, Target
+from kcm.runtime.plan import Action, Applied, Create, Delete, Emit, Failed, Outcome, Patch, Scale, Target
 
 WEB, API = Key("default", "web"), Key("default", "api")
 PODS, SETS = Pod.resource_type(), ReplicaSet.resource_type()
@@ -196,6 +196,16 @@ def test_long_texts_are_cut_before_they_travel(journal: Journal) -> None:
     journal.failed(WEB, huge)
     journal.waits(API, huge)
     assert max(map(len, map(msgspec.json.encode, told(journal)))) < 4 * LONGEST + 400
+
+
+def test_a_scale_says_to_what(journal: Journal) -> None:
+    note(journal, Scale(Target(SETS, WEB), 5, "cpu above target"))
+    (decision,) = told(journal)
+    assert (decision.action, decision.object, decision.replicas) == (
+        "scale",
+        "replicasets.apps default/web",
+        5,
+    )
 
 
 def test_an_object_of_an_undeclared_type_is_named(journal: Journal) -> None:
