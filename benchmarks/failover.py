@@ -1,9 +1,12 @@
-"""Two managers: how long nothing is written after the leader is asked to stop, or is killed.
+"""Two managers: how long nothing is written when the leader stops, dies, hangs, is paused or cut off.
 
-Pods are deleted all the time, so that there is always something to write. Measured at watches
-of the benchmark: from the signal to the first pod that is created after the Lease names the
-standby. What the old leader still writes in its grace does not count. The timings of the Lease
-are kcm's defaults (15 s) at full size and short ones at a reduced size.
+Each has its own way to the server, a relay that can go silent and sees who writes what. Pods are deleted
+all the time, so that there is always something to write. Measured: from the trouble to the first write of
+the successor that the server accepts. Counted: writes of the old leader that were accepted after its own
+deadline (its last renewal that it knows of, plus renewDeadline), after the successor's first, and pods
+beyond the wanted number, at any moment of one watch. At last the leader's caches are made to list many
+pods anew, and the longest time between two renewals is measured. The timings of the Lease are kcm's
+defaults at full size and short ones, and fewer troubles, at a small size.
 """
 
 from __future__ import annotations
@@ -12,17 +15,28 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-from benchmarks.cluster import Cluster, cluster
+from benchmarks.cluster import Cluster, Refused, cluster
 from benchmarks.managers import ManagerProcess, manager
-from benchmarks.objects import replica_set
+from benchmarks.objects import replica_set, template
 from benchmarks.options import Options
 from benchmarks.react import name_in
+from benchmarks.relay import Dial
 from benchmarks.reporting import Report
+from benchmarks.witness import Exchange, Witness
+from kcm.base.clock import SystemClock
+from kcm.client.credentials import address_of, ssl_context
+from kcm.client.exec_plugin import ExecPolicy
+from kcm.client.sources import find_credentials
 
 REPLICAS = 50
+OTHER_PODS = 30_000
+RELISTS = 3
 BETWEEN_DELETIONS = 0.02
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
@@ -34,111 +48,252 @@ client: {{writeTimeout: {write}s}}
 hosts: {{stopTime: {stop}s}}
 leaderElection:
   resourceName: {name}
-  leaseDuration: {lease}s
+  leaseDuration: {lease:g}s
   renewDeadline: {renew}s
   retryPeriod: {retry}s
 """
-_DEFAULT = {"lease": 15, "renew": 10, "retry": 2, "write": 3, "stop": 1}
-_SHORT = {"lease": 2, "renew": 1, "retry": 0.3, "write": 0.4, "stop": 0.3}
+_DEFAULT = {"lease": 15.0, "renew": 10.0, "retry": 2.0, "write": 3.0, "stop": 1.0}
+_SHORT = {"lease": 3.0, "renew": 1.5, "retry": 0.3, "write": 0.6, "stop": 0.3}
 
 
-class Succession:
-    """Sees who holds the Lease and when pods are created."""
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A manager and the way to its server."""
+
+    manager: ManagerProcess
+    witness: Witness
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What befalls a leader. `heal` makes it well again after it was succeeded; None: it has ended."""
+
+    key: str
+    text: str
+    strike: Callable[[Replica], object]
+    heal: Callable[[Replica], object] | None = None
+    quick: bool = False
+
+
+TROUBLES = (
+    Trouble("sigterm_s", "asked to stop", lambda r: r.manager.stop(), quick=True),
+    Trouble("sigkill_s", "killed", lambda r: r.manager.stop(signal.SIGKILL), quick=True),
+    Trouble(
+        "hang_s",
+        "manager hangs, its hosts do not",
+        lambda r: r.manager.stop(signal.SIGSTOP),
+        lambda r: r.manager.stop(signal.SIGCONT),
+    ),
+    Trouble(
+        "pause_s",
+        "all its processes are paused, and go on later",
+        lambda r: r.manager.signal_all(signal.SIGSTOP),
+        lambda r: r.manager.signal_all(signal.SIGCONT),
+    ),
+    Trouble(
+        "partition_s",
+        "cut off from the server",
+        lambda r: r.witness.relay.silence(),
+        lambda r: r.witness.relay.speak(),
+        quick=True,
+    ),
+    Trouble(
+        "unheard_s",
+        "its requests do not arrive",
+        lambda r: r.witness.relay.silence(to_client=False),
+        lambda r: r.witness.relay.speak(),
+    ),
+    Trouble(
+        "unanswered_s",
+        "answers to it do not arrive",
+        lambda r: r.witness.relay.silence(to_server=False),
+        lambda r: r.witness.relay.speak(),
+    ),
+)
+
+
+class Pods:
+    """Which pods there are, and how many there have been at once."""
 
     def __init__(self) -> None:
-        self.holder = ""
         self.alive: dict[str, None] = {}
-        self._after: str | None = None
-        self._first: asyncio.Future[float] | None = None
+        self.most = 0
 
-    def lease(self, kind: str, line: bytes) -> None:
-        """Take an event of the Leases."""
-        changed = json.loads(line)["object"]
-        if changed["metadata"]["name"] == LEASE:
-            self.holder = changed["spec"].get("holderIdentity") or ""
-
-    def pod(self, kind: str, line: bytes) -> None:
+    def note(self, kind: str, line: bytes) -> None:
         """Take an event of the pods."""
-        if kind == "DELETED":
-            self.alive.pop(name_in(line), None)
-        if kind != "ADDED":
+        name = name_in(line)
+        if not name.startswith("kept-"):
             return
-        self.alive[name_in(line)] = None
-        if self._first is not None and not self._first.done() and self.holder not in ("", self._after):
-            self._first.set_result(time.perf_counter())
+        if kind == "DELETED" or b'"deletionTimestamp"' in line:
+            self.alive.pop(name, None)
+        else:
+            self.alive[name] = None
+            self.most = max(self.most, len(self.alive))
 
-    def next_write(self) -> asyncio.Future[float]:
-        """Return when (time.perf_counter) a successor of the present holder creates its first pod."""
-        self._after = self.holder
-        self._first = asyncio.get_running_loop().create_future()
-        return self._first
+
+@dataclass(slots=True)
+class Wrongs:
+    """Accepted writes that should not have been."""
+
+    late: int = 0
+    beside: int = 0
 
 
 async def run(options: Options) -> Report:
-    """Stop and kill leaders in turn."""
+    """Strike leaders in turn."""
     timings = _DEFAULT if options.size >= 1 else _SHORT
-    lease = float(timings["lease"])
-    report = Report("failover", "failover: signal → first write of the standby")
-    report.facts = {"leaseSeconds": lease, "repetitions": options.repeat}
-    configuration = _CONFIGURATION.format(name=LEASE, **timings)
-    async with cluster(options.kubeconfig) as server, AsyncExitStack() as stack:
-        await server.ask("POST", server.replica_sets, replica_set("kept", REPLICAS))
-        seen = Succession()
-        await stack.enter_async_context(server.watching(LEASES, seen.lease))
-        await stack.enter_async_context(server.watching(server.pods, seen.pod))
-        leader = await stack.enter_async_context(manager(server, configuration))
-        await leader.leading()
-        stopped: list[float] = []
-        killed: list[float] = []
-        for number, spans in (signal.SIGTERM, stopped), (signal.SIGKILL, killed):
-            for _ in range(options.repeat):
-                standby = await stack.enter_async_context(manager(server, configuration))
-                await standby.ready()
-                await _full(seen)
-                spans.append(await _succeed(server, seen, leader, number))
-                await leader.ended()
-                leader = standby
-    report.add("sigterm_s", "SIGTERM → first write", stopped, "s", most=1.0)
-    report.add("sigterm_max_s", "SIGTERM → first write, longest", max(stopped), "s", most=1.0)
-    report.add("sigkill_s", "SIGKILL → first write", killed, "s", most=lease + 2)
-    report.add("sigkill_max_s", "SIGKILL → first write, longest", max(killed), "s", most=lease + 2)
+    report = Report("failover", "failover: trouble of the leader → first write of the standby")
+    report.facts = {"leaseSeconds": timings["lease"], "repetitions": options.repeat}
+    spans: dict[str, list[float]] = {}
+    wrongs = Wrongs()
+    async with Stage.open(options.kubeconfig, timings) as stage:
+        for trouble in TROUBLES:
+            for _ in range(options.repeat if trouble.quick or options.size >= 0.1 else 0):
+                spans.setdefault(trouble.key, []).append(await stage.suffer(trouble, wrongs))
+        gaps = await stage.relist(options.scaled(OTHER_PODS, 20), options.pause)
+        most = stage.pods.most
+    patience = timings["lease"] + 2
+    for trouble in TROUBLES:
+        if found := spans.get(trouble.key):
+            target = 1.0 if trouble.key == "sigterm_s" else patience
+            report.add(trouble.key, trouble.text, found, "s", most=target)
+            report.add(f"{trouble.key[:-2]}_max_s", "    longest", max(found), "s", most=target)
+    report.add("late", "writes of an old leader after its deadline, accepted", wrongs.late, most=0)
+    report.add("beside", "writes of an old leader after its successor's first", wrongs.beside, most=0)
+    report.add("surplus", "pods beyond the wanted number, at most", most - REPLICAS, most=0)
+    text = f"{options.scaled(OTHER_PODS, 20)} pods listed anew: longest between renewals"
+    report.add("renewals_s", text, max(gaps), "s", most=timings["renew"])
     return report
 
 
-async def _full(seen: Succession) -> None:
-    async with asyncio.timeout(60):
-        while len(seen.alive) < REPLICAS:
-            await asyncio.sleep(0.05)
-    # A standby has to have seen the Lease for a while, as it would have.
-    await asyncio.sleep(1.0)
+class Stage:
+    """A leader and its standby on one cluster."""
 
+    def __init__(self, server: Cluster, timings: dict[str, float], stack: AsyncExitStack) -> None:
+        self.pods = Pods()
+        self._server = server
+        self._timings = timings
+        self._stack = stack
+        self._replicas: list[Replica] = []
 
-async def _succeed(
-    server: Cluster, seen: Succession, leader: ManagerProcess, number: signal.Signals
-) -> float:
-    async with _deleting(server, seen):
-        await asyncio.sleep(0.2)
-        first = seen.next_write()
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, kubeconfig: str, timings: dict[str, float]) -> AsyncIterator[Stage]:
+        """Make a namespace with a replica set, and start two managers."""
+        async with cluster(kubeconfig) as server, AsyncExitStack() as stack:
+            stage = cls(server, timings, stack)
+            await server.ask("POST", server.replica_sets, replica_set("kept", REPLICAS))
+            await stack.enter_async_context(server.watching(server.pods, stage.pods.note))
+            await stage._complete()
+            yield stage
+
+    async def suffer(self, trouble: Trouble, wrongs: Wrongs) -> float:
+        """Strike the leader; return how long nothing was written. Afterwards there are two again."""
+        leader, standby = await self._complete()
+        async with self._deleting():
+            await asyncio.sleep(0.2)
+            struck = time.perf_counter()
+            trouble.strike(leader)
+            first: Exchange = await self._until(lambda: next(standby.witness.work(struck), None))
+            if trouble.heal is not None:
+                # Long enough for what the old one wanted to write to arrive, and be seen.
+                await asyncio.sleep(self._timings["renew"] / 2)
+                trouble.heal(leader)
+                await asyncio.sleep(self._timings["renew"] / 2)
+        deadline = leader.witness.deadline(self._timings["renew"])
+        work = list(leader.witness.work(struck))
+        wrongs.late += sum(each.sent > deadline for each in work)
+        wrongs.beside += sum(each.answered > first.answered for each in work)
+        if trouble.heal is None:
+            await leader.manager.ended()
+            self._replicas.remove(leader)
+        return first.answered - struck
+
+    async def relist(self, count: int, pause: float) -> list[float]:
+        """Let the leader list many pods anew; return the times between its renewals meanwhile."""
+        leader, _ = await self._complete()
+        other = template("other")
+        bodies = [
+            json.dumps({"metadata": {**other["metadata"], "name": f"other-{number}"}, "spec": other["spec"]})
+            for number in range(count)
+        ]
+        await self._server.many([("POST", self._server.pods, body.encode()) for body in bodies])
         began = time.perf_counter()
-        leader.stop(number)
+        for _ in range(RELISTS):
+            if self._server.server_pid:
+                # What it has seen is forgotten, so that it cannot go on from there.
+                await self._server.send("DELETE", "/sandbox/history")
+            leader.witness.relay.reset()
+            await asyncio.sleep(self._timings["retry"] + 3 * pause)
+        renewals = leader.witness.renewals(began - self._timings["retry"])
+        gaps = [later - earlier for earlier, later in pairwise(renewals)]
+        return gaps or [float("inf")]
+
+    async def _complete(self) -> tuple[Replica, Replica]:
+        """Return leader and standby, both well and all pods there."""
+        while len(self._replicas) < 2:
+            self._replicas.append(await self._start())
+            await self._replicas[0].manager.leading()
+        for each in self._replicas:
+            await each.manager.ready()
+        await self._until(lambda: len(self.pods.alive) == REPLICAS)
+        # A standby has to have seen the Lease for a while, as it would have.
+        await asyncio.sleep(1.0)
+        leads = [(await each.manager.status())["election"]["leading"] for each in self._replicas]
+        if leads.count(True) != 1:
+            raise Refused(f"there are {leads.count(True)} leaders")
+        if leads[1]:
+            self._replicas.reverse()
+        leader, standby = self._replicas
+        await leader.manager.leading()
+        return leader, standby
+
+    async def _start(self) -> Replica:
+        dial, prefix, authorization = await _way_to(self._server)
+        witness = Witness(dial, prefix, authorization)
+        relay = await self._stack.enter_async_context(witness.relay.serving())
+        configuration = _CONFIGURATION.format(name=LEASE, **self._timings)
+        master = f"http://127.0.0.1:{relay.port}"
+        started = manager(self._server, configuration, master=master)
+        return Replica(await self._stack.enter_async_context(started), witness)
+
+    async def _until(self, condition: Callable[[], Any]) -> Any:
         async with asyncio.timeout(120):
-            return await first - began
+            while not (found := condition()):
+                await asyncio.sleep(0.01)
+            return found
+
+    @asynccontextmanager
+    async def _deleting(self) -> AsyncIterator[None]:
+        """Delete pods all the time, as long as some are left."""
+
+        async def delete() -> None:
+            while True:
+                await asyncio.sleep(BETWEEN_DELETIONS)
+                if len(self.pods.alive) > REPLICAS // 10:
+                    name = next(iter(self.pods.alive))
+                    path = f"{self._server.pods}/{name}"
+                    await self._server.send("DELETE", path, b'{"gracePeriodSeconds":0}')
+
+        async with asyncio.TaskGroup() as tasks:
+            deleting = tasks.create_task(delete())
+            try:
+                yield
+            finally:
+                deleting.cancel()
 
 
-@asynccontextmanager
-async def _deleting(server: Cluster, seen: Succession) -> AsyncIterator[None]:
-    """Delete pods all the time, as long as some are left."""
+async def _way_to(server: Cluster) -> tuple[Dial, str, str]:
+    """Return how to reach the server, what its paths begin with, and what to show it."""
+    source = await find_credentials(
+        SystemClock(), {}, kubeconfig=str(server.kubeconfig), policy=ExecPolicy(), allow_insecure=True
+    )
+    credentials = await source.current()
+    address = address_of(credentials.server)
+    context = ssl_context(credentials) if address.tls else None
+    name = (credentials.tls_server_name or address.host) if context else None
 
-    async def delete() -> None:
-        while True:
-            await asyncio.sleep(BETWEEN_DELETIONS)
-            if len(seen.alive) > REPLICAS // 10:
-                name = next(iter(seen.alive))
-                await server.send("DELETE", f"{server.pods}/{name}", b'{"gracePeriodSeconds":0}')
+    def dial() -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        return asyncio.open_connection(address.host, address.port, ssl=context, server_hostname=name)
 
-    async with asyncio.TaskGroup() as tasks:
-        deleting = tasks.create_task(delete())
-        try:
-            yield
-        finally:
-            deleting.cancel()
+    return dial, address.prefix, credentials.authorization

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ class ManagerProcess:
         """Send a signal to the manager; harmless when it has ended."""
         self.process.send_signal(number)
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to the manager and all its children."""
+        for pid in self.tree.members():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     async def ended(self) -> None:
         """Wait until the manager has ended."""
         while self.process.poll() is None:
@@ -80,6 +87,9 @@ class ManagerProcess:
 
     async def close(self) -> None:
         """End it, at the latest by force."""
+        if self.process.poll() is None:
+            # One that is paused hears nothing else.
+            self.signal_all(signal.SIGCONT)
         self.stop()
         try:
             async with asyncio.timeout(15.0):
@@ -105,13 +115,21 @@ class ManagerProcess:
 
 @asynccontextmanager
 async def manager(
-    cluster: Cluster, configuration: str = "", *, controllers: str = "replicaset,eventrecorder"
+    cluster: Cluster,
+    configuration: str = "",
+    *,
+    controllers: str = "replicaset,eventrecorder",
+    master: str = "",
 ) -> AsyncIterator[ManagerProcess]:
-    """Start `kcm run` without a rate limit; `configuration` is YAML for --config."""
+    """Start `kcm run` without a rate limit; `configuration` is YAML for --config.
+
+    `master` is where it finds the server, in place of the cluster's kubeconfig.
+    """
     with tempfile.TemporaryDirectory(prefix="kcm-bench-") as directory:
         log = Path(directory) / "log"
         port = _free_port()
-        command = [sys.executable, "-m", "kcm", "run", "--kubeconfig", str(cluster.kubeconfig)]
+        server = ["--master", master] if master else ["--kubeconfig", str(cluster.kubeconfig)]
+        command = [sys.executable, "-m", "kcm", "run", *server]
         command += ["--controllers", controllers, "--port", str(port), "--log-format", "json"]
         command += ["--kube-api-qps", "0"]
         if configuration:
