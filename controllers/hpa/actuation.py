@@ -83,8 +83,10 @@ async def carry_out(
         target = Target(scale.resource, Key(ctx.key.namespace, hpa.spec.scale_target_ref.name), scale.uid)
         outcome = await ctx.apply(Plan.scale(target, desired, because=found.cause or "windows or bounds"))
         if outcome.failed:
-            note = f"New size: {desired}; reason: {found.cause}; error: {told(outcome.failed[0].error)}"
-            conditions = put(conditions, ABLE, False, "FailedUpdateScale", note, now)
+            error_text = told(outcome.failed[0].error)
+            note = f"New size: {desired}; reason: {found.cause}; error: {error_text}"
+            text = f"the HPA controller was unable to update the target scale: {error_text}"
+            conditions = put(conditions, ABLE, False, "FailedUpdateScale", text, now)
             await warn(ctx, hpa, (Failure("FailedRescale", note),))
             desired, error = None, "internal"
         else:
@@ -119,7 +121,7 @@ def _after_rescale(
     settings: Settings,
     now: datetime,
 ) -> tuple[Conditions, Memory]:
-    text = f"the target was rescaled from {before} to {after}"
+    text = f"the HPA controller was able to update the target scale to {after}"
     conditions = put(conditions, ABLE, True, "SucceededRescale", text, now)
     conditions = at_zero(hpa.spec, bounds, conditions, before, after, settings, now)
     behavior = hpa.spec.behavior

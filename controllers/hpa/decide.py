@@ -36,23 +36,27 @@ from controllers.hpa.values import BadValue, thousandths
 from controllers.hpa.wishes import Fallback
 from kcm.objects.autoscalers import AutoscalerSpec, MetricStatus, ScalingRules
 
+# What people and their tools know these states by, from kube-controller-manager.
 ABLE_TEXT = {
-    READY: "nothing of the recent past holds the recommended size back",
-    UP_STABILIZED: "the lowest recommendation of the scale-up window holds",
-    DOWN_STABILIZED: "the highest recommendation of the scale-down window holds",
+    READY: "recommended size matches current size",
+    UP_STABILIZED: "recent recommendations were lower than current one, "
+    "applying the lowest recent recommendation",
+    DOWN_STABILIZED: "recent recommendations were higher than current one, "
+    "applying the highest recent recommendation",
 }
 RANGE_TEXT = {
-    IN_RANGE: "the desired size is within bounds and rates",
-    UP_LIMIT: "the desired size grows faster than the rate limit lets it",
-    DOWN_LIMIT: "the desired size shrinks faster than the rate limit lets it",
-    TOO_MANY: "the desired size is above maxReplicas",
-    TOO_FEW: "the desired size is below minReplicas",
+    IN_RANGE: "the desired count is within the acceptable range",
+    UP_LIMIT: "the desired replica count is increasing faster than the maximum scale rate",
+    DOWN_LIMIT: "the desired replica count is decreasing faster than the maximum scale rate",
+    TOO_MANY: "the desired replica count is more than the maximum replica count",
+    TOO_FEW: "the desired replica count is less than the minimum replica count",
 }
 ABOVE_TARGET = "{} above target"
-BELOW_TARGET = "all metrics below target"
+BELOW_TARGET = "All metrics below target"
 FALLBACK = "fallback, since metrics cannot be read"
-ABOVE_BOUND = "current number of replicas above maxReplicas"
-BELOW_BOUND = "current number of replicas below minReplicas"
+ABOVE_BOUND = "Current number of replicas above Spec.MaxReplicas"
+BELOW_BOUND = "Current number of replicas below Spec.MinReplicas"
+NOTHING_COMPUTED = "FailedComputeMetricsReplicas"
 
 
 class Outlook(Enum):
@@ -151,7 +155,7 @@ def verdict(
         ACTIVE,
         True,
         "ValidMetricFound",
-        f"a replica count could be calculated from {best.metric}",
+        f"the HPA was able to successfully calculate a replica count from {best.metric}",
         now,
     )
     raw = best.replicas
@@ -161,9 +165,9 @@ def verdict(
     conditions = put(conditions, ABLE, True, limited.able, ABLE_TEXT[limited.able], now)
     conditions = put(conditions, LIMITED, limited.limited, limited.range, RANGE_TEXT[limited.range], now)
     desired = limited.desired
-    if current == 0 and bounds.least != 0:
-        desired = max(desired, bounds.least)
     cause = ""
+    if current == 0 and bounds.least != 0:
+        desired, cause = max(desired, bounds.least), BELOW_BOUND
     if desired > current and raw > current:
         cause = ABOVE_TARGET.format(best.metric)
     elif desired < current and raw < current:
@@ -177,9 +181,10 @@ def fall_back(
 ) -> Verdict:
     """Return the verdict with at least the fallback's replicas, if metrics failed for that long (hpa 15).
 
-    It only ever adds: a metric that cannot be read must not shrink anything.
+    It only ever adds: a metric that cannot be read must not shrink anything. Without results no
+    metric was asked for: it was not metrics that failed, but the selector.
     """
-    if found.failed is None or found.desired is not None:
+    if found.failed is None or found.desired is not None or not found.results:
         return found._replace(memory=found.memory._replace(failing_since=None))
     since = found.memory.failing_since or now
     found = found._replace(memory=found.memory._replace(failing_since=since))
@@ -238,9 +243,10 @@ def _inactive(
 ) -> Verdict:
     """No scaling: one metric that cannot be read must not let the others shrink anything (S6)."""
     first = failures[0] if failures else Failure(INVALID_SOURCE, "the autoscaler has no metrics")
-    text = f"{len(failures)} of {count} metrics cannot be used; the first: {first.note}"
+    text = f"the HPA was unable to compute the replica count: {first.note}"
     conditions = put(conditions, ACTIVE, False, first.reason, text, now)
-    failed = Failure("FailedComputeMetricsReplicas", text)
+    note = f"invalid metrics ({len(failures)} invalid out of {count}), first error is: {first.note}"
+    failed = Failure(NOTHING_COMPUTED, note)
     return Verdict(None, conditions, memory, shown, "", failures, failed)
 
 

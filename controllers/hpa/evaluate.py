@@ -66,6 +66,7 @@ class Failure(NamedTuple):
 def evaluate(spec: MetricSpec, measured: Measured, situation: Situation) -> Proposal | Failure:
     """Return what one metric asks for."""
     reason = f"FailedGet{spec.type}Metric"
+    lead = _lead(spec, isinstance(measured, Unmeasurable))
     try:
         if isinstance(measured, Unmeasurable):
             raise measured
@@ -77,23 +78,45 @@ def evaluate(spec: MetricSpec, measured: Measured, situation: Situation) -> Prop
             case MetricSpec(type="Pods", pods=source) if source is not None:
                 reading = _pods(source.target, measured, situation)
                 shown = CurrentMetric(source.metric, _shown(reading))
-                return Proposal(reading.replicas, source.metric.name, MetricStatus("Pods", pods=shown))
+                status = MetricStatus("Pods", pods=shown)
+                return Proposal(reading.replicas, f"pods metric {source.metric.name}", status)
             case MetricSpec(type="Object", object=source) if source is not None:
                 reading = _object(source.target, measured, situation)
                 shown = CurrentMetric(source.metric, _shown(reading), source.described_object)
-                return Proposal(reading.replicas, source.metric.name, MetricStatus("Object", object=shown))
+                name = f"{source.described_object.kind} metric {source.metric.name}"
+                return Proposal(reading.replicas, name, MetricStatus("Object", object=shown))
             case MetricSpec(type="External", external=source) if source is not None:
                 reading = _external(source.target, measured, situation)
                 shown = CurrentMetric(source.metric, _shown(reading))
-                return Proposal(
-                    reading.replicas, source.metric.name, MetricStatus("External", external=shown)
-                )
+                name = f"external metric {source.metric.name}"
+                return Proposal(reading.replicas, name, MetricStatus("External", external=shown))
             case _:
                 return Failure(INVALID_SOURCE, f"unknown metric source type {spec.type[:64]!r}")
     except BadValue as error:
         return Failure(reason, f"target: {error}")
     except Unmeasurable as error:
-        return Failure(reason, str(error))
+        return Failure(reason, f"{lead}{error}")
+
+
+def _lead(spec: MetricSpec, unread: bool) -> str:
+    """Return what a failure's text begins with: which metric, and whether it could be read at all."""
+    match spec:
+        case (
+            MetricSpec(resource=ResourceMetric() as source)
+            | MetricSpec(container_resource=ResourceMetric() as source)
+        ):
+            what = "usage" if source.target.average_value is not None else "utilization"
+            metric = f"unable to get metrics for resource {source.name}: " if unread else ""
+            return f"failed to get {source.name} {what}: {metric}"
+        case MetricSpec(pods=source) if source is not None:
+            return f"unable to get metric {source.metric.name}: " if unread else ""
+        case MetricSpec(object=source) if source is not None:
+            about = source.described_object
+            return f"unable to get metric {source.metric.name} of {about.kind} {about.name}: "
+        case MetricSpec(external=source) if source is not None:
+            return f"unable to get external metric {source.metric.name}: "
+        case _:
+            return ""
 
 
 def _resource(
@@ -115,7 +138,9 @@ def _resource(
         status = MetricStatus(type_, container_resource=shown)
     else:
         status = MetricStatus(type_, resource=shown)
-    unit = "resource utilization" if reading.utilization is not None else "resource"
+    if reading.utilization is None:
+        return Proposal(reading.replicas, f"{source.name} resource", status)
+    unit = f"{'container ' if container else ''}resource utilization (percentage of request)"
     return Proposal(reading.replicas, f"{source.name} {unit}", status)
 
 
@@ -158,7 +183,7 @@ def _samples(measured: Measured, resource: str, situation: Situation) -> tuple[M
     if not isinstance(measured, Mapping):
         raise Unmeasurable("the metric is not one of pods")
     if not situation.pods:
-        raise Unmeasurable("no pods were found by the target's selector")
+        raise Unmeasurable("no pods returned by selector while calculating replica count")
     return measured, group(situation.pods, measured, resource, situation.now, situation.settings)
 
 

@@ -22,6 +22,7 @@ from controllers.hpa.actuation import (
 )
 from controllers.hpa.conditions import ABLE, ACTIVE, Conditions, put
 from controllers.hpa.decide import (
+    NOTHING_COMPUTED,
     Outlook,
     Verdict,
     bounds_of,
@@ -63,12 +64,16 @@ class Services(NamedTuple):
 
 
 class BadSelector(Exception):
-    """The target's selector cannot be used: `reason` is the event's, `condition` the condition's."""
+    """The target's selector cannot be used: `reason` is the event's, `condition` the condition's.
 
-    def __init__(self, reason: str, condition: str, text: str) -> None:
+    `told`: what the condition says, where it is not the text of the event.
+    """
+
+    def __init__(self, reason: str, condition: str, text: str, told: str = "") -> None:
         super().__init__(text)
         self.reason = reason
         self.condition = condition
+        self.told = told or text
 
 
 async def evaluation_of(
@@ -83,7 +88,7 @@ async def evaluation_of(
         scale = await services.targets.scale(ctx, ctx.key, hpa.spec.scale_target_ref)
     except Unreachable as error:
         return await _without_scale(ctx, hpa, memory, error)
-    text = "the scale of the target was read"
+    text = "the HPA controller was able to get the target's current scale"
     conditions = put(hpa.status.conditions, ABLE, True, "SucceededGetScale", text, now)
     memory = memory.seeded(scale.replicas, now)
     bounds = scheduled(wishes.schedule, bounds_of(hpa.spec), now)
@@ -125,7 +130,7 @@ async def _without_scale(
 ) -> Evaluation:
     """Say that the target cannot be read, and nothing else (reference: hpa 16, trap 16)."""
     failure = Failure("FailedGetScale", str(error))
-    text = f"the scale of the target cannot be read: {error}"
+    text = f"the HPA controller was unable to get the target's current scale: {error}"
     conditions = put(hpa.status.conditions, ABLE, False, failure.reason, text, ctx.now())
     await warn(ctx, hpa, (failure,))
     status = hpa.status
@@ -156,12 +161,12 @@ async def _measured(
         pods = _pods(ctx, scale, services.selectors)
         tolerance = tolerance_of(hpa.spec, settings)
     except BadSelector as error:
-        conditions = put(conditions, ACTIVE, False, error.condition, str(error), now)
-        return Verdict(None, conditions, memory, warnings=(Failure(error.reason, str(error)),)), []
+        conditions = put(conditions, ACTIVE, False, error.condition, error.told, now)
+        return _unmeasurable(conditions, memory, Failure(error.reason, str(error))), []
     except BadValue as error:
-        conditions = put(conditions, ACTIVE, False, INVALID_SOURCE, f"tolerance: {error}", now)
         warning = Failure(INVALID_SOURCE, f"tolerance: {error}")
-        return Verdict(None, conditions, memory, warnings=(warning,)), []
+        conditions = put(conditions, ACTIVE, False, INVALID_SOURCE, warning.note, now)
+        return _unmeasurable(conditions, memory, warning), []
     timed = await measure(
         ctx,
         services.fetcher,
@@ -181,22 +186,28 @@ async def _measured(
     return decided, [seconds for _, seconds in timed]
 
 
+def _unmeasurable(conditions: Conditions, memory: Memory, why: Failure) -> Verdict:
+    """Return the verdict where no metric could even be asked for."""
+    failed = Failure(NOTHING_COMPUTED, why.note)
+    return Verdict(None, conditions, memory, warnings=(why,), failed=failed)
+
+
 def _pods(ctx: Context, scale: Found, selectors: Selectors) -> tuple[MeasuredPod, ...]:
     """Return the target's pods; BadSelector when they cannot be told from another's."""
     if not scale.selector:
-        text = "the target's scale has no selector: its pods cannot be found"
-        raise BadSelector("SelectorRequired", "InvalidSelector", text)
+        told = "the HPA target's scale is missing a selector"
+        raise BadSelector("SelectorRequired", "InvalidSelector", "selector is required", told)
     try:
         selector = Selector.parse(scale.selector)
     except ValueError as error:
-        text = f"the target's selector cannot be read: {error}"
+        text = f"couldn't convert selector into a corresponding internal selector object: {error}"
         raise BadSelector("InvalidSelector", "InvalidSelector", text) from None
     selectors.register(ctx.key, selector)
     pods = pods_of(ctx.cache, ctx.key.namespace, selector)
     sharing = selectors.sharing(ctx.key.namespace, pods)
     if len(sharing) > 1:
-        names = ", ".join(sorted(key.name for key in sharing)[:10])
-        text = f"pods by selector {scale.selector} are controlled by several autoscalers: {names}"
+        names = " ".join(sorted(str(key) for key in sharing)[:10])
+        text = f"pods by selector {scale.selector} are controlled by multiple HPAs: [{names}]"
         raise BadSelector("AmbiguousSelector", "AmbiguousSelector", text[:1000])
     return pods
 

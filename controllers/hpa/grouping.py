@@ -100,13 +100,14 @@ def _of_container(
     for one in containers:
         if one.name == container:
             return _asked(pod, one, resource)
-    raise Unmeasurable(f"pod {pod.metadata.name} has no container {container}")
+    raise Unmeasurable(f"container {container} not found in Pod {pod.metadata.name}")
 
 
 def _asked(pod: MeasuredPod, container: MeasuredContainer, resource: str) -> int:
     text = container.resources.requests.get(resource)
     if text is None:
-        raise Unmeasurable(f"container {container.name} of pod {pod.metadata.name} requests no {resource}")
+        where = f"container {container.name} of Pod {pod.metadata.name}"
+        raise Unmeasurable(f"missing request for {resource} in {where}")
     return thousandths(text)
 
 
@@ -115,7 +116,7 @@ def _of_pod(pod: MeasuredPod, resource: str) -> int:
     whole = pod.spec.resources.requests.get(resource)
     amount = thousandths(whole) if whole is not None else _of_all_containers(pod, resource)
     if whole is None and not amount:
-        raise Unmeasurable(f"pod {pod.metadata.name} requests no {resource}")
+        raise Unmeasurable(f"missing pod-level request for {resource} in Pod {pod.metadata.name}")
     return amount + _amount(pod.spec.overhead, resource)
 
 

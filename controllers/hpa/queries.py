@@ -89,6 +89,7 @@ class ExternalValues(Spec, frozen=True):
 
 
 Answer = PodUsages | MetricValues | ExternalValues
+_API = {PodUsages: "resource", MetricValues: "custom", ExternalValues: "external"}
 
 
 def resource_query(namespace: str, selector: str) -> Query:
@@ -132,7 +133,7 @@ def answer_type(query: Query) -> type[Answer]:
 def measured(spec: MetricSpec, answer: Answer) -> Measured:
     """Return what an answer says of a metric; Unmeasurable (raised) when it cannot be used."""
     if not answer.items:
-        raise Unmeasurable("the metrics API has no values for it")
+        raise Unmeasurable(f"no metrics returned from {_API[type(answer)]} metrics API")
     match answer:
         case PodUsages():
             source = spec.resource if spec.type == "Resource" else spec.container_resource

@@ -87,7 +87,7 @@ def by_value(value: int, target: int, current: int, ready: int | None, tolerance
     if tolerance.covers(ratio):
         return Reading(current, value)
     if ready is None:
-        raise Unmeasurable("no pods were found to compare with")
+        raise Unmeasurable("no pods returned by selector while calculating replica count")
     return Reading(replicas_from(ratio * ready), value)
 
 
@@ -115,7 +115,7 @@ def _counted(samples: Mapping[str, Sample], groups: Groups) -> dict[str, int]:
     out = groups.ignored | groups.unready
     amounts = {name: sample.value for name, sample in samples.items() if name not in out}
     if not amounts:
-        raise Unmeasurable("no ready pod has this metric")
+        raise Unmeasurable("did not receive metrics for targeted pods (pods might be unready)")
     return amounts
 
 
@@ -123,7 +123,7 @@ def _utilization(amounts: Mapping[str, int], requests: Mapping[str, int], target
     both = [name for name in amounts if name in requests]
     asked = sum(requests[name] for name in both)
     if not asked:
-        raise Unmeasurable("the pods with this metric request nothing")
+        raise Unmeasurable("no metrics returned matched known pods")
     used = sum(amounts[name] for name in both)
     utilization = truncated(used * 100, asked)
     return _Ratio(utilization / target, utilization, truncated(used, len(both)))

@@ -57,7 +57,7 @@ def test_a_deployment_grows_with_its_load_and_says_why(kubectl) -> None:
     kubectl("wait", "deployment/web", "--for=jsonpath={.status.readyReplicas}=6", "--timeout=60s")
     told = kubectl("describe", "hpa", "web")
     assert "SuccessfulRescale" in told
-    assert "cpu resource utilization above target" in told
+    assert "cpu resource utilization (percentage of request) above target" in told
     assert "ValidMetricFound" in told
 
     def row() -> list[str]:

@@ -259,7 +259,8 @@ def test_what_is_outside_the_bounds_is_brought_back_without_metrics() -> None:
         await stage.make(9, maxReplicas=5)
         assert (await stage.watch(40))[-1] == 5
         assert (await stage.reasons())["AbleToScale"][0] == "True"
-        assert "New size: 5; reason: current number of replicas above maxReplicas" in await stage.events()
+        told = "New size: 5; reason: Current number of replicas above Spec.MaxReplicas"
+        assert told in await stage.events()
 
     staged(act)
 
@@ -296,6 +297,9 @@ def test_two_autoscalers_of_one_target_both_stop() -> None:
         await stage.world.clock.sleep(60)
         assert (await stage.reasons())["ScalingActive"] == ("False", "AmbiguousSelector")
         assert (await stage.reasons("second"))["ScalingActive"] == ("False", "AmbiguousSelector")
+        told = await stage.events("FailedComputeMetricsReplicas")
+        assert told
+        assert set(told) == set(await stage.events("AmbiguousSelector"))
         await stage.world.call("DELETE", f"{AUTOSCALERS}/second")
         assert (await stage.watch(90))[-1] == 9
 
@@ -310,7 +314,7 @@ def test_paused_and_dry_runs_rescale_nothing(annotation: str) -> None:
         assert await stage.watch(120) == [4]
         told = await stage.events()
         if annotation == "dry-run":
-            assert told == ["would scale 4 → 7; reason: queue above target"]
+            assert told == ["would scale 4 → 7; reason: external metric queue above target"]
             texts = [each["message"] for each in (await stage.status())["conditions"]]
             assert "would scale 4 → 7" in texts
         else:

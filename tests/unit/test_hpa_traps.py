@@ -115,7 +115,7 @@ def test_trap_5_samples_of_unknown_pods() -> None:
 
 
 def test_trap_6_pods_that_go_away_still_need_requests() -> None:
-    with pytest.raises(Unmeasurable, match="requests no cpu"):
+    with pytest.raises(Unmeasurable, match="missing request for cpu in container"):
         requests_of([pod("a"), pod("b", requests={}, metadata=GOING)], "cpu")
 
 
@@ -274,7 +274,7 @@ def test_sidecars_count_and_other_init_containers_do_not() -> None:
     ]
     assert requests_of([pod("a", spec={"initContainers": init})], "cpu") == {"a": 1100}
     assert requests_of([pod("a", spec={"initContainers": init})], "cpu", "proxy") == {"a": 100}
-    with pytest.raises(Unmeasurable, match="no container nobody"):
+    with pytest.raises(Unmeasurable, match="container nobody not found"):
         requests_of([pod("a")], "cpu", "nobody")
 
 
@@ -283,7 +283,7 @@ def test_a_pod_may_ask_as_a_whole() -> None:
     assert requests_of([pod("a", spec=whole)], "cpu") == {"a": 3250}
     memory_only = {"resources": {"requests": {"memory": "1Gi"}}}
     assert requests_of([pod("a", spec=memory_only)], "cpu") == {"a": 1000}
-    with pytest.raises(Unmeasurable, match="requests no cpu"):
+    with pytest.raises(Unmeasurable, match="missing pod-level request for cpu"):
         requests_of([pod("a", requests={}, spec=memory_only)], "cpu")
 
 

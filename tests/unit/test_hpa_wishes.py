@@ -160,7 +160,7 @@ FAILED = Failure("FailedComputeMetricsReplicas", "x")
 
 def test_a_fallback_waits_and_only_ever_adds() -> None:
     fallback = Fallback(6, timedelta(minutes=3))
-    failing = Verdict(None, (), Memory(), failed=FAILED)
+    failing = Verdict(None, (), Memory(), failed=FAILED, results=(FAILED,))
     first = fall_back(failing, fallback, OWN, 4, NOW)
     assert (first.desired, first.memory.failing_since) == (None, NOW)
     again = failing._replace(memory=first.memory)
