@@ -19,6 +19,7 @@ from kcm.base.clock import Clock
 from kcm.base.errors import ConfigurationError
 from kcm.base.rng import Rng
 from kcm.cache.feed import Changes, FeedData, Progress, ReplaceBegin, ReplaceEnd, ReplaceItems
+from kcm.cache.replica import Cache
 from kcm.client.api import ApiClient, Timeouts
 from kcm.client.limiter import token_bucket
 from kcm.client.transport import Transport
@@ -55,6 +56,7 @@ from kcm.host.messages import (
 )
 from kcm.host.replicas import Replicas
 from kcm.host.runner import ControllerRunner
+from kcm.host.traces import HostTraces
 from kcm.runtime.controller import Controller, Rate
 from kcm.runtime.events import Outbox
 from kcm.runtime.fence import Fence
@@ -84,8 +86,12 @@ class HostAgent:
         clock: Clock,
         rng: Rng,
         prepare: Callable[[Configure], None] = lambda configure: None,
+        view: Callable[..., Cache] = Cache,
+        collect: Callable[[str], Transport] | None = None,
     ) -> None:
+        self._collect = collect
         self._prepare = prepare
+        self._view = view
         self._send_bytes = send
         self._connect = connect
         self._clock = clock
@@ -163,6 +169,7 @@ class HostAgent:
                 tasks.create_task(self._beat(configure.heartbeat_period)),
                 tasks.create_task(self._resync(configure.resync_period)),
                 tasks.create_task(self._start_when_leading(tasks)),
+                tasks.create_task(self._traces.run()),
             ]
             await self._stop.wait()
             for task in background:
@@ -170,6 +177,7 @@ class HostAgent:
             await self._stop_runners()
             self._fence.close()
             self._outbox.flush()
+        await self._traces.finish()
         self._tell_decisions()
         self._report_metrics()
         self._send(Stopped(self._replicas.last_writes, complete=not self._replicas.unconfirmed))
@@ -197,7 +205,9 @@ class HostAgent:
         except ConfigurationError as error:
             self._send(Refuse(error.where.removeprefix("controllers."), error.key, error.reason))
             return False
-        self._replicas = Replicas(watch for _, controller in controllers for watch in controller.watches)
+        watches = [watch for _, controller in controllers for watch in controller.watches]
+        self._replicas = Replicas(watches, self._view)
+        self._traces = HostTraces(configure, self._collect, self._metrics, self._clock, self._rng)
         transport = self._connect(self._credentials, configure.connections)
         self._runners = tuple(
             ControllerRunner(
@@ -213,6 +223,7 @@ class HostAgent:
                 self._clock,
                 self._rng,
                 self._rehearse if configure.dry_run else None,
+                self._traces.tracer,
             )
             for task, controller in controllers
         )

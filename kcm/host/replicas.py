@@ -7,7 +7,7 @@ travels to the Lease so that a successor can wait for it. Owned by the agent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -30,7 +30,9 @@ log = logger("host.replicas")
 class Replicas:
     """Replicas by watch; several types may read one watch, each into a replica of its own."""
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
+    def __init__(self, watches: Iterable[Watch], view: Callable[..., Cache] = Cache) -> None:
+        """`view` makes the caches that controllers get, as `Cache` does."""
+        self._view = view
         self._by_watch: dict[WatchSpec, dict[type[Resource[Any]], Replica[Any]]] = {}
         wanted = []
         for watch in watches:
@@ -79,7 +81,7 @@ class Replicas:
         watches = tuple(watches)
         named = {watch.type: self.replica(watch) for watch in watches if watch.discovers is None}
         graphs = [self.graph(watch) for watch in watches if watch.discovers is not None]
-        return Cache(named, graphs[0] if graphs else None)
+        return self._view(named, graphs[0] if graphs else None)
 
     def graph(self, watch: Watch) -> ObjectGraph:
         """Return the graph of a watch that discovers."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
 from kcm.testing.loopback import LoopbackTransport
 from kcm.testing.virtual import VirtualClock
+from kcm.testing.watchful import Ledger, WatchfulCache
 
 Json = dict[str, Any]
 
@@ -57,7 +59,8 @@ class Host:
     ) -> None:
         self.key = key
         self.controller = controller
-        self.replicas = Replicas(controller.watches)
+        self.ledger = Ledger()
+        self.replicas = Replicas(controller.watches, partial(WatchfulCache, self.ledger))
         self.cache = self.replicas.cache(controller.watches)
         self.events: list[tuple[str, str, str]] = []
         self.sent: list[str] = []
@@ -105,7 +108,9 @@ class Host:
         parts = (self.key, self._clock, self.cache, applier, self.client, Metrics(), logger("test"))
         context = Context(*parts, allowance=allowance_of(self.controller))
         seen = self.controller.observe(self.cache, self.key)
-        return await self.controller.reconcile(context, seen) if seen is not None else Done()
+        result = await self.controller.reconcile(context, seen) if seen is not None else Done()
+        self.ledger.check()
+        return result
 
     async def settle(self) -> None:
         """Refresh and pass until a pass writes nothing; AssertionError when that never comes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from kcm.base.clock import Clock
 from kcm.base.rng import Rng
@@ -18,6 +19,7 @@ from kcm.client.transport import Transport
 from kcm.host.agent import HostAgent
 from kcm.manager.launcher import Channel, HostHandle, OnLost, OnMessage
 from kcm.manager.usage import Usage
+from kcm.testing.watchful import Ledger, WatchfulCache
 
 
 class MemoryChannel:
@@ -98,6 +100,8 @@ class LoopLauncher:
         rng: Rng,
     ) -> None:
         self.handles: list[TaskHandle] = []
+        self.ledger = Ledger()
+        self.collect: Callable[[str], Transport] | None = None
         self._tasks = tasks
         self._connect = connect
         self._clock = clock
@@ -105,7 +109,10 @@ class LoopLauncher:
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
         to_host, to_manager = MemoryChannel(), MemoryChannel()
-        agent = HostAgent(to_manager.send, self._connect, self._clock, self._rng)
+        view = partial(WatchfulCache, self.ledger)
+        agent = HostAgent(
+            to_manager.send, self._connect, self._clock, self._rng, view=view, collect=self.collect
+        )
         to_host.deliver = agent.receive
         to_manager.deliver = on_message
         task = self._tasks.create_task(_shielded(agent))

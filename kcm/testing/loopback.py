@@ -67,7 +67,8 @@ class LoopbackTransport:
             method=request.method,
             path=unquote(parts.path),
             query=tuple(parse_qsl(parts.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in request.headers},
+            headers={name.lower(): value for name, value in request.headers}
+            | ({"traceparent": request.traceparent} if request.traceparent else {}),
             body=request.body,
             peer="127.0.0.1",
         )

@@ -3,8 +3,9 @@
 `World` is what controller tests stand on. It makes objects through the API, runs one or more
 daemons against it, and is asked about what the API server holds: tests judge the world, not
 the calls. Guarantees: an hour passes in milliseconds; the same seed gives the same run;
-`Crash` stops a daemon's host right behind its n-th write, whose answer it never sees. The
-world owns every task it starts and ends them when it is left.
+`Crash` stops a daemon's host right behind its n-th write, whose answer it never sees; a controller that
+changes what its cache has handed it fails the test. The world owns every task it starts and ends them
+when it is left.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from kcm.serving.http import Request
 from kcm.testing.launcher import LoopLauncher
 from kcm.testing.loopback import LoopbackTransport
 from kcm.testing.virtual import VirtualClock
+from kcm.testing.watchful import Ledger
 
 Json = dict[str, Any]
 
@@ -96,6 +98,7 @@ class World:
         )
         self._group = asyncio.TaskGroup()
         self._background: list[asyncio.Task[Any]] = []
+        self._ledgers: list[Ledger] = []
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -111,6 +114,8 @@ class World:
         for task in self._background:
             task.cancel()
         await self._group.__aexit__(kind, error, trace)
+        for ledger in self._ledgers:
+            ledger.check()
 
     def start(
         self,
@@ -157,6 +162,7 @@ class World:
             return LoopbackTransport(self.api.handle, after_write)
 
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
+        self._ledgers.append(launcher.ledger)
         manager = Manager(
             self.configuration,
             {**controllers, **RECORDER} if recorder else controllers,

@@ -131,6 +131,28 @@ def test_a_controller_that_wakes_itself_never_comes_to_rest() -> None:
     run(main())
 
 
+class Careless(Copier):
+    """Puts down what it has done where everybody sees it."""
+
+    def observe(self, cache: Cache, key: Key) -> Pair | None:
+        pair = super().observe(cache, key)
+        if pair is not None:
+            pair.original.metadata.labels["seen"] = "true"  # type: ignore[index] # on purpose
+        return pair
+
+
+def test_a_controller_that_changes_what_it_was_handed_fails_its_test() -> None:
+    async def main() -> None:
+        async with World(nodes=0) as world:
+            daemon = world.start(here(Careless))
+            await label_one(world)
+            await world.until(lambda: names(world))
+            await daemon.stop()
+
+    with pytest.raises(AssertionError, match="changed what its cache had handed out: ConfigMap default/web"):
+        run(main())
+
+
 def test_more_owned_objects_than_there_may_be_are_seen_at_every_revision() -> None:
     async def main() -> list[str]:
         async with World(nodes=0) as world:
