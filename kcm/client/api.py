@@ -36,6 +36,7 @@ from kcm.client.transport import (
 from kcm.client.watching import WatchStream
 from kcm.objects.resource import Key, ResourceType
 from kcm.telemetry.metrics import Metrics
+from kcm.telemetry.tracing import current
 
 PatchKind = Literal["json", "merge", "strategic", "apply"]
 Propagation = Literal["", "Orphan", "Background", "Foreground"]
@@ -294,6 +295,10 @@ class ApiClient:
         if self._limiter is not None:
             waited = await self._limiter.acquire()
             self._instruments.waited(request.method, self._transport.host, waited)
+        span = current()
+        if span is not None:
+            span = span.request(request.method, request.target)
+            request = msgspec.structs.replace(request, traceparent=span.traceparent)
         started = self._clock.monotonic()
         code = 0
         try:
@@ -301,6 +306,8 @@ class ApiClient:
             code = response.status
         finally:
             self._count(code, request.method, started)
+            if span is not None:
+                span.answered(code)
         return response
 
     def _count(self, code: int, method: str, started: float) -> None:

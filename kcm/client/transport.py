@@ -45,7 +45,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     For a stream, `timeout` ends with the response headers, and `idle` is the longest silence
     (seconds) that is accepted after them; 0 accepts any. `max_body` is bytes; a larger answer
-    is an error (not for streams, which are read piece by piece).
+    is an error (not for streams, which are read piece by piece). `traceparent`, if any, is sent as the
+    header of that name: it differs for every request, and headers do not.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     guard: Callable[[], None] | None = None
     max_body: int = MAX_BODY
     idle: float = 0.0
+    traceparent: str = ""
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -43,6 +43,8 @@ class Heads:
         lines = self._cache.get(request.headers)
         if lines is None:
             lines = self._remember(request.headers)
+        if request.traceparent:
+            lines += header_lines((("traceparent", request.traceparent),))
         body = request.body
         if body or request.method in ("POST", "PUT", "PATCH"):
             length = b"Content-Length: %d\r\n\r\n" % len(body)

@@ -20,6 +20,7 @@ from kcm.config.schema import (
     LeaderElectionConfig,
     LimitsConfig,
     ServingConfig,
+    TracingConfig,
 )
 from kcm.objects.quantities import parse_quantity
 
@@ -44,6 +45,7 @@ def broken_rules(configuration: Configuration) -> tuple[Broken, ...]:
         *_hosts(configuration.hosts),
         *_health(configuration.health, configuration.hosts, configuration.leader_election),
         *_client(configuration.client),
+        *_tracing(configuration.tracing),
     )
 
 
@@ -114,6 +116,14 @@ def _health(health: HealthConfig, hosts: HostsConfig, election: LeaderElectionCo
             "health.leaseAge",
             f"is {span(health.lease_age)} but must be at least 4 × retryPeriod ({span(least)})",
         )
+
+
+def _tracing(tracing: TracingConfig) -> Iterator[Broken]:
+    if tracing.endpoint and not tracing.endpoint.startswith(("http://", "https://")):
+        yield Broken("tracing.endpoint", f"{tracing.endpoint[:64]!r} is no http or https URL")
+    if bool(tracing.endpoint) != bool(tracing.sampling_rate_per_million):
+        missing = "samplingRatePerMillion" if tracing.endpoint else "endpoint"
+        yield Broken(f"tracing.{missing}", "is missing: without it nothing is traced")
 
 
 def _limits(where: str, limits: LimitsConfig) -> Iterator[Broken]:

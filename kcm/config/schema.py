@@ -185,6 +185,17 @@ class HealthConfig(Section, frozen=True):
     any watch of a server that sends no bookmarks."""
 
 
+class TracingConfig(Section, frozen=True):
+    """Spans of reconciles and of the requests that they send, for OpenTelemetry collectors."""
+
+    endpoint: Text = ""
+    """URL of a collector that takes OTLP over HTTP: "http://127.0.0.1:4318". /v1/traces is added. Empty:
+    off."""
+
+    sampling_rate_per_million: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """How many of a million reconciles are traced. 1000000: all."""
+
+
 class LoggingConfig(Section, frozen=True):
     """What is logged, and how it looks."""
 
@@ -319,6 +330,9 @@ class Configuration(Section, frozen=True):
 
     logging: LoggingConfig = LoggingConfig()
     """What is logged, and how it looks."""
+
+    tracing: TracingConfig = TracingConfig()
+    """Spans of reconciles and of the requests that they send. Off by default."""
 
     cache: CacheConfig = CacheConfig()
     """The cache that all controllers share."""

@@ -20,6 +20,7 @@ from kcm.host.limits import HostLimits
 from kcm.objects.resource import ResourceType
 from kcm.runtime.decisions import Decision
 from kcm.runtime.rehearsal import Planned
+from kcm.telemetry.tracing import TraceSettings
 
 MOST_WATCHES = 256
 MOST_BARRIERS = 1024
@@ -65,6 +66,7 @@ class Configure(msgspec.Struct, frozen=True, tag="configure"):
     dry_run: bool = False
     instance: str = ""
     limits: HostLimits = HostLimits()
+    tracing: TraceSettings = TraceSettings()
 
 
 class NewCredentials(msgspec.Struct, frozen=True, tag="credentials"):

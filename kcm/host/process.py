@@ -27,6 +27,7 @@ from kcm.base.errors import KcmError
 from kcm.base.memory import calm_collector
 from kcm.base.rng import SeededRng
 from kcm.cache.feed import FrameChannel
+from kcm.client.credentials import Credentials, FixedCredentials
 from kcm.client.http import HttpTransport
 from kcm.client.transport import Transport
 from kcm.host import printed
@@ -83,7 +84,9 @@ async def _live(feed: socket.socket, log_stream: TextIO) -> None:
         if channel is not None:
             channel.send(payload)
 
-    agent = HostAgent(send, _connect, SystemClock(), SeededRng(), partial(_prepare, log_stream))
+    agent = HostAgent(
+        send, _connect, SystemClock(), SeededRng(), partial(_prepare, log_stream), collect=_collect
+    )
 
     def receive(payload: bytes) -> None:
         try:
@@ -118,6 +121,11 @@ def _prepare(log_stream: TextIO, configure: Configure) -> None:
     # The manager's own stream: what is captured would come back as a record about a record.
     logging.configure(configure.log_level, configure.log_format, configure.host, log_stream)
     printed.capture()
+
+
+def _collect(endpoint: str) -> Transport:
+    # What leaves for a collector carries no credentials of the cluster.
+    return HttpTransport(FixedCredentials(Credentials(server=endpoint)), connections=1)
 
 
 def _connect(credentials: FedCredentials, connections: int) -> Transport:

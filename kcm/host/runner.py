@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ from kcm.runtime.reconcile_metrics import ReconcileMetrics
 from kcm.runtime.rehearsal import Planned, Rehearsal, RehearsedReconcile
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
+from kcm.telemetry.tracing import Tracer, untraced
 from kcm.workqueue import Priority, WorkQueue
 
 SMALLEST_BACKOFF = 0.005
@@ -56,6 +58,7 @@ class ControllerRunner:
         clock: Clock,
         rng: Rng,
         rehearse: Callable[[Planned], None] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._task = task
         self._controller = controller
@@ -92,6 +95,7 @@ class ControllerRunner:
             self._log,
             task.reconcile_timeout or controller.reconcile_timeout,
             self._journal,
+            partial(tracer.reconciling, task.name) if tracer is not None else untraced,
         )
         self._width = task.workers or controller.workers
         self._workers: asyncio.Task[None] | None = None
@@ -158,7 +162,7 @@ class ControllerRunner:
 
     def _rehearsed(self, api: ApiClient, rehearse: Callable[[Planned], None]) -> Callable[[Key], Context]:
         """Return what makes the contexts of a dry run."""
-        rehearsal = Rehearsal(self._task.name, rehearse, self._metrics, self._log)
+        rehearsal = Rehearsal(self._task.name, rehearse, self._metrics, self._log, self._clock)
         return lambda key: self._context(key, api, rehearsal.begin(key), None)
 
     def _context(

@@ -48,7 +48,7 @@ from kcm.manager.leadership import Leadership, Solo
 from kcm.manager.observatory import Observatory
 from kcm.manager.reload import Desired, Reloader
 from kcm.manager.roster import Roster
-from kcm.manager.tasks import tasks_of
+from kcm.manager.tasks import tasks_of, traces_of
 from kcm.manager.trial import try_out
 from kcm.manager.warden import Warden, limits_of
 from kcm.objects.events import ObjectReference
@@ -309,6 +309,7 @@ class Manager:
             dry_run=self._dry_run,
             instance=self._instance,
             limits=limits_of(configuration.hosts, name),
+            tracing=traces_of(configuration),
         )
 
     def _supervisor(self, name: str, tasks: tuple[ControllerTask, ...]) -> HostSupervisor:

@@ -8,6 +8,7 @@ import msgspec
 
 from kcm.config.schema import Configuration
 from kcm.host.messages import ControllerTask
+from kcm.telemetry.tracing import TraceSettings
 
 
 def tasks_of(
@@ -31,3 +32,9 @@ def tasks_of(
         host = section.process or name
         hosts[host] = (*hosts.get(host, ()), task)
     return hosts
+
+
+def traces_of(configuration: Configuration) -> TraceSettings:
+    """Return what hosts are told about traces."""
+    tracing = configuration.tracing
+    return TraceSettings(tracing.endpoint, tracing.sampling_rate_per_million)

@@ -31,6 +31,7 @@ from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Failed, Outcom
 from kcm.runtime.rehearsal import Rehearsed, RehearsedReconcile
 from kcm.telemetry.logging import Logger
 from kcm.telemetry.metrics import Metrics
+from kcm.telemetry.tracing import traceparent
 
 R = TypeVar("R", bound=Resource[Any])
 
@@ -57,7 +58,8 @@ class Context:
         self.metrics = metrics
         self.log = log
         self.unsettled: set[ResourceType] = set()
-        self.rehearsed = False
+        # After how many seconds a key whose plan was not sent is due again; 0: nothing was held back.
+        self.rehearsed = 0.0
         self._clock = clock
         self._applier = applier
         self._client = client
@@ -71,6 +73,14 @@ class Context:
     def dry_run(self) -> bool:
         """Say whether nothing may be changed: plans are told only, and so must be what is outside."""
         return isinstance(self._applier, RehearsedReconcile)
+
+    @property
+    def traceparent(self) -> str:
+        """Return the `traceparent` header for a request to something outside; "" if nobody traces this.
+
+        Requests to the API server carry it by themselves.
+        """
+        return traceparent()
 
     def now(self) -> datetime:
         """Return the time of day, in UTC."""
@@ -88,8 +98,8 @@ class Context:
             self._allowance.check(plan)
         try:
             outcome = await self._applier.apply(plan)
-        except Rehearsed:
-            self.rehearsed = True
+        except Rehearsed as held_back:
+            self.rehearsed = held_back.recheck
             raise
         except BaseException:
             # Cut off in the middle: any of the writes may have been on its way.

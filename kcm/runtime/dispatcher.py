@@ -30,9 +30,9 @@ from kcm.runtime.controller import Controller
 from kcm.runtime.decisions import Journal
 from kcm.runtime.fence import Fenced
 from kcm.runtime.reconcile_metrics import ReconcileMetrics
-from kcm.runtime.rehearsal import RECHECK_SECONDS
 from kcm.runtime.result import Done, RequeueAfter, Result, Waiting
 from kcm.telemetry.logging import Logger
+from kcm.telemetry.tracing import Trace, current, untraced
 from kcm.workqueue import Priority, ShutDown, WorkQueue
 
 # A key whose observation takes longer than this (seconds) rests before events may start the next
@@ -80,6 +80,7 @@ class Dispatcher:
         log: Logger,
         reconcile_timeout: float,
         journal: Journal | None = None,
+        trace: Trace = untraced,
     ) -> None:
         self._controller = controller
         self._journal = journal or Journal(controller.name, clock)
@@ -97,6 +98,7 @@ class Dispatcher:
         self._unsettled: dict[Key, frozenset[ResourceType]] = {}
         self._rests: dict[Key, float] = {}
         self._traced: dict[str, float] = {}
+        self._trace = trace
 
     async def run(self, workers: int) -> None:
         """Work until the queue is shut down."""
@@ -115,7 +117,7 @@ class Dispatcher:
                 if (rest := self._rest_of(key)) > 0:
                     self._queue.postpone(key, rest)
                     continue
-                with self._metrics.reconciling():
+                with self._metrics.reconciling(), self._trace(str(key), self._queue.waited(key)):
                     await self._process(key)
             finally:
                 self._queue.done(key)
@@ -152,12 +154,12 @@ class Dispatcher:
                 raise
             # One key's bug ends no host and no worker: sys.exit() neither, nor a future that it cancelled.
             if context.rehearsed:
-                self._succeeded(key, RequeueAfter(RECHECK_SECONDS))
+                self._succeeded(key, RequeueAfter(context.rehearsed))
             else:
                 self._failed(key, error)
         else:
             # Whatever was decided behind a plan that was not sent must not bring it back at once.
-            self._succeeded(key, RequeueAfter(RECHECK_SECONDS) if context.rehearsed else result)
+            self._succeeded(key, RequeueAfter(context.rehearsed) if context.rehearsed else result)
         finally:
             if context.unsettled:
                 self._unsettled[key] = self._unsettled.get(key, frozenset()) | context.unsettled
@@ -214,6 +216,8 @@ class Dispatcher:
         self._journal.failed(key, error)
         cause = _cause(error)
         text = message_of(cause)
+        if span := current():
+            span.fail(text)
         match cause:
             case TerminalError():
                 self._queue.forget(key)

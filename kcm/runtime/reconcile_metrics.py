@@ -11,6 +11,7 @@ from typing import Literal
 
 from kcm.base.clock import Clock
 from kcm.telemetry.metrics import Metrics
+from kcm.telemetry.tracing import current
 
 Ending = Literal["success", "error", "requeue", "requeue_after"]
 
@@ -71,7 +72,12 @@ class ReconcileMetrics:
             self._time.observe(self._clock.monotonic() - start)
 
     def ended(self, ending: Ending, *, terminal: bool = False) -> None:
-        """Count how a reconcile ended."""
+        """Count how a reconcile ended; its trace says so too."""
+        span = current()
+        if span is not None:
+            span.put("kcm.result", ending)
+            if ending == "error":
+                span.fail("")
         self._total[ending].inc()
         if ending == "error":
             self._errors.inc()

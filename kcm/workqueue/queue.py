@@ -63,8 +63,8 @@ class WorkQueue(Generic[K]):
         self._ready: Ready[K] = Ready(fresh_run)
         self._delays: Delays[K] = Delays()
         self._failures: dict[K, int] = {}
-        # Handed out: since when, and with which priority, which a retry of the key keeps.
-        self._processing: dict[K, tuple[float, Priority]] = {}
+        # Handed out: since when, with which priority, which a retry of the key keeps, and when it was added.
+        self._processing: dict[K, tuple[float, Priority, float]] = {}
         # Added while handed out: comes back at `done`.
         self._again: dict[K, tuple[Priority, float]] = {}
         self._waiters: deque[asyncio.Future[bool]] = deque()
@@ -139,6 +139,11 @@ class WorkQueue(Generic[K]):
         """Return how often `key` was added rate-limited since it was last forgotten."""
         return self._failures.get(key, 0)
 
+    def waited(self, key: K) -> float:
+        """Return for how many seconds a key that is out had waited for its worker."""
+        handed_out = self._processing.get(key)
+        return 0.0 if handed_out is None else handed_out[0] - handed_out[2]
+
     async def get(self) -> K:
         """Wait for a key and take it; `done` must follow. `ShutDown` once shut down and empty."""
         while len(self._ready) <= self._promised:
@@ -198,7 +203,7 @@ class WorkQueue(Generic[K]):
     def reading(self) -> Reading:
         """Return the queue's gauges now. Costs time in proportion to the keys being worked on."""
         now = self._now()
-        ages = [now - started for started, _ in self._processing.values()]
+        ages = [now - started for started, *_ in self._processing.values()]
         return Reading(
             depth=len(self._ready) + len(self._again),
             fresh=len(self._ready.fresh),
@@ -213,7 +218,7 @@ class WorkQueue(Generic[K]):
     def _take(self) -> K:
         key, priority, added = self._ready.take()
         now = self._now()
-        self._processing[key] = (now, priority)
+        self._processing[key] = (now, priority, added)
         self._metrics.taken(now - added)
         if self._shut:
             self._settle()
