@@ -2,7 +2,8 @@
 
 `LineWriter.put` only appends to a queue; a thread writes. Guarantees: `put` does not block on
 the stream, however stuck its reader is; memory is bounded (lines over the bound are dropped
-and counted, and the count is written as soon as there is room); lines keep their order; a
+and counted, and the count is written as soon as there is room; so are lines that the stream refused,
+a full disk's for instance, behind the next one that it takes); lines keep their order; a
 chunk of whole lines is written with one call, up to the size that a pipe takes in one piece,
 so that lines of several processes on one stderr do not mix. Does not promise that lines are
 out when the process is killed; `close` waits a bounded time. The writer owns its thread.
@@ -33,6 +34,7 @@ class LineWriter:
         self._lines: deque[bytes] = deque()
         self._pending = 0
         self._unsaid = 0
+        self._refused = False
         self._closing = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="kcm-log", daemon=True)
@@ -61,23 +63,27 @@ class LineWriter:
         write = _writer_of(self._stream)
         while True:
             with self._changed:
-                while not self._lines and not self._unsaid and not self._closing:
+                while not (self._lines or self._closing or (self._unsaid and not self._refused)):
                     self._changed.wait()
                 piece = self._take()
             if not piece:
                 return
             try:
-                write(piece)
+                # Of what was refused a part may have been taken: that must not run into the next line.
+                write(b"\n" + piece if self._refused else piece)
+                refused = 0
             except (OSError, ValueError):
-                # The stream is gone (closed terminal, broken pipe): there is nowhere to say so.
-                with self._changed:
-                    self.dropped += piece.count(b"\n")
+                # Gone or full: whether it takes the next one shows when there is one.
+                refused = piece.count(b"\n")
             with self._changed:
+                self._refused = refused > 0
+                self.dropped += refused
+                self._unsaid += refused
                 self._pending -= len(piece)
 
     def _take(self) -> bytes:
         """Return whole lines that fit one piece, oldest first; nothing means: closing and empty."""
-        if not self._lines and self._unsaid:
+        if not self._lines and self._unsaid and not self._refused:
             data = self._note(self._unsaid).encode() + b"\n"
             self._unsaid = 0
             self._pending += len(data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import os
 import pty
 import re
+import threading
 from collections.abc import Iterator
 from enum import Enum
 
@@ -20,6 +22,7 @@ from kcm.telemetry import logging as kcm_logging
 from kcm.telemetry.cleaning import clean_fields, clean_text
 from kcm.telemetry.formats import json_format, text_format
 from kcm.telemetry.logging import configure, dropped, logger, shutdown
+from kcm.telemetry.writer import LineWriter
 
 
 class Terminal(io.StringIO):
@@ -330,6 +333,44 @@ def test_a_blocked_stream_stops_nobody_and_the_loss_is_counted(monkeypatch: pyte
     assert len(records) == 6_000 - lost
     assert (last["message"], last["count"]) == ("log lines dropped, stderr is slow", lost)
     os.close(reading)
+
+
+class Disk(io.StringIO):
+    """Says when it has refused a write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = True
+        self.refused = threading.Semaphore(0)
+
+    def write(self, text: str) -> int:
+        if self.full:
+            self.refused.release()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_what_a_full_disk_refused_is_said_when_there_is_room_again() -> None:
+    disk = Disk()
+    writer = LineWriter(disk, lambda count: f"{count} dropped")
+    for _ in range(3):
+        writer.put("lost")
+        assert disk.refused.acquire(timeout=60)
+    disk.full = False
+    writer.put("kept")
+    writer.close(60)
+    assert disk.getvalue().split() == ["kept", "3", "dropped"]
+    assert writer.dropped == 3
+
+
+def test_a_full_disk_keeps_no_thread_busy_and_no_end_waiting() -> None:
+    disk = Disk()
+    writer = LineWriter(disk, lambda count: f"{count} dropped")
+    writer.put("lost")
+    writer.close(60)
+    assert disk.refused.acquire(timeout=60)
+    assert not disk.refused.acquire(blocking=False)
+    assert writer.dropped == 1
 
 
 def test_a_stream_that_is_gone_is_no_error() -> None:
