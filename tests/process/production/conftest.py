@@ -11,6 +11,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from production import Production, verdict
 
+STAGES = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """End the cluster behind the last test of this folder: it must not slow down all that follow."""
+    result = yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        for stage in STAGES:
+            stage.clear()
+    return result
+
 
 class Stage:
     """At most one cluster at a time: the one that was wanted last."""
@@ -41,7 +53,10 @@ def stage(tmp_path_factory, kubectl_binary):
     """Where clusters of these tests live."""
     pytest.importorskip("cryptography", reason="a secure sandbox needs the extra 'secure'")
     found = Stage(tmp_path_factory, kubectl_binary)
+    STAGES.append(found)
     yield found
+    STAGES.remove(found)
+    # A run that was broken off.
     found.clear()
 
 

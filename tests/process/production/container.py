@@ -15,7 +15,10 @@ SERVICE_ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
 def enter(root):
     from kcm.cli.main import main
     from kcm.client import sources
+    from kcm.host.process import die_with_parent
 
+    # Also when the test process is killed: the thread that has started this one ends with it.
+    die_with_parent()
     sources.find_credentials.__kwdefaults__["service_account"] = str(root / SERVICE_ACCOUNT)
     socket.gethostname = lambda: os.environ["HOSTNAME"]
     return main()

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from kcm.base.clock import SystemClock
 from kcm.base.rng import SeededRng
+from kcm.host.process import die_with_parent
 from kcm.sandbox.cluster import ClusterSettings, Pace
 from kcm.sandbox.process import Sandbox, SandboxSettings
 from kcm.serving.http import HttpServer
@@ -135,5 +136,7 @@ async def main(kubeconfig, record):
 
 
 if __name__ == "__main__":
+    # A test process that is killed leaves nothing behind.
+    die_with_parent()
     with open(sys.argv[2], "a", buffering=1, encoding="utf-8") as lines:
         asyncio.run(main(sys.argv[1], lines))

@@ -107,6 +107,8 @@ class Pod(threading.Thread):
         self.ready = False
         self.held = False
         self.frozen = False
+        # A relay to the server, for what is started from then on.
+        self.way = None
         self._kubelet = kubelet
         self._root = kubelet.directory / f"{self.name}-{self.uid[:8]}"
         self._asked_at = 0.0
@@ -123,9 +125,14 @@ class Pod(threading.Thread):
     def gone(self):
         return self._gone.is_set()
 
+    @property
+    def log_file(self):
+        """Return where all that the lives of its container print goes."""
+        return self._root.with_suffix(".log")
+
     def log(self):
         """Return what all lives of its container have printed."""
-        return self._root.with_suffix(".log").read_text()
+        return self.log_file.read_text()
 
     def run(self):
         try:
@@ -254,7 +261,7 @@ class Pod(threading.Thread):
 
     def _variables(self):
         given = {each["name"]: each["value"] for each in self._spec().get("env", ())}
-        port = str(self._kubelet.secure_port)
+        port = str(self.way.port if self.way else self._kubelet.secure_port)
         service = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": port}
         return {**service, "HOSTNAME": self.name, "PYTHONUNBUFFERED": "1", **given}
 

@@ -263,6 +263,10 @@ class Production:
         """End every process that this has started."""
         self._stack.close()
 
+    def at_the_end(self, act):
+        """Do this when the cluster ends, before its server does."""
+        self._stack.callback(act)
+
     def kubectl(self, *arguments, namespace=NAMESPACE):
         """Run kubectl as the administrator; return what it printed."""
         kept = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "TZ": "UTC"}
