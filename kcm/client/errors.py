@@ -63,7 +63,11 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ApiError(KcmError):
-    """The server refused or failed. `retry_after` is seconds, None when the server named none."""
+    """The server refused or failed.
+
+    `asked`: the request; `status`: the server's whole answer, `code` and `reason` from it; `retry_after`:
+    seconds, None when the server named none.
+    """
 
     def __init__(self, asked: str, status: Status, retry_after: float | None = None) -> None:
         self.asked = asked

@@ -66,10 +66,12 @@ class ObjectKey(Key):
 
     @property
     def resource(self) -> ResourceType:
+        """Return the type of the object."""
         return cast("ResourceType", tuple.__getitem__(self, 2))
 
     @property
     def uid(self) -> str:
+        """Return what tells the object from a later one of its name."""
         uid: str = tuple.__getitem__(self, 3)
         return uid
 

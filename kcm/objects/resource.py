@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Key(NamedTuple):
-    """Names one object of one resource type; `namespace` is "" for cluster-scoped ones."""
+    """Names one object of one resource type: `namespace` ("" for cluster-scoped ones) and `name`."""
 
     namespace: str
     name: str
@@ -102,6 +102,7 @@ class Resource(
 
     @property
     def key(self) -> Key:
+        """Return what names the object."""
         return Key(self.metadata.namespace, self.metadata.name)
 
     @classmethod

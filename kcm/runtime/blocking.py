@@ -159,7 +159,11 @@ class _Bridge:
 
 
 class BlockingContext:
-    """What a blocking reconcile is handed: a `Context` whose methods wait. For its own thread only."""
+    """What a blocking reconcile is handed: a `Context` whose methods wait. For its own thread only.
+
+    `key`: the object's; `log`: records of a message and keys; `dry_run`: nothing may be changed. What
+    is asked of it after the reconcile was cut off raises `ReconcileEnded`.
+    """
 
     def __init__(self, ctx: Context, bridge: _Bridge) -> None:
         self.key = ctx.key

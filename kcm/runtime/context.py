@@ -37,7 +37,12 @@ R = TypeVar("R", bound=Resource[Any])
 
 
 class Context:
-    """One reconcile's view of time, cache and API server."""
+    """One reconcile's view of time, cache and API server.
+
+    `key`: the object's; `cache`: what `observe` reads; `log`: records of a message and keys,
+    `ctx.log.info("made", size=3)`; `metrics`: makes instruments of the controller's own, for /metrics.
+    The runtime's: `unsettled`, what unanswered writes touched; `rehearsed`, whether a dry run stopped here.
+    """
 
     def __init__(
         self,

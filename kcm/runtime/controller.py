@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Rate(NamedTuple):
-    """Requests a second on average, and at once."""
+    """Requests: `qps` a second on average, `burst` at once."""
 
     qps: float
     burst: int

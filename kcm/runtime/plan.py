@@ -37,7 +37,10 @@ class Pace(Enum):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The object that an action is about, as it was seen."""
+    """The object that an action is about: its `resource` and `key`, and what it was when it was seen.
+
+    `uid` and `resource_version` are preconditions; "" asks for none.
+    """
 
     resource: ResourceType
     key: Key
@@ -46,7 +49,10 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    """Create `object`, whose name is already chosen: sent again, it cannot make a second one."""
+    """Create `object`, whose name is already chosen: sent again, it cannot make a second one.
+
+    `because`: for people and logs, as in every action.
+    """
 
     object: Resource[Any]
     because: str
@@ -70,7 +76,8 @@ class Patch(msgspec.Struct, frozen=True):
 class Apply(msgspec.Struct, frozen=True):
     """Have the fields of `object`, and no others, be so in the name of a field manager (server-side apply).
 
-    Creates the object if there is none. Sent again, it changes nothing.
+    Creates the object if there is none. Sent again, it changes nothing. `force` takes fields of other
+    managers over. `because`: for people and logs.
     """
 
     object: Resource[Any]
@@ -88,9 +95,10 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete exactly the object that was seen: uid and resourceVersion are preconditions.
+    """Delete exactly the `target` that was seen: uid and resourceVersion are preconditions.
 
-    `propagation`: what becomes of what it owns; "" is what the server does unasked.
+    `propagation`: what becomes of what it owns; "" is what the server does unasked. `because`: for people
+    and logs.
     """
 
     target: Target
@@ -116,7 +124,10 @@ Action = Create | Patch | Apply | Scale | Delete | Emit
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Actions, how they follow each other, and when to look again (seconds, None: no need)."""
+    """Its `actions`, at which `pace` they follow each other, and when to look again.
+
+    `recheck_in`: seconds, None: no need. It is for the reconcile that made the plan to return.
+    """
 
     actions: tuple[Action, ...] = ()
     pace: Pace = Pace.IN_ORDER
@@ -228,7 +239,10 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a plan's actions, in the order in which they ended."""
+    """What became of a plan's actions, in the order in which they ended.
+
+    `done` took effect, `failed` did not or nobody knows, `skipped` were never sent.
+    """
 
     done: tuple[Applied, ...] = ()
     failed: tuple[Failed, ...] = ()

@@ -16,7 +16,10 @@ class RequeueAfter(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Something outside has to happen first; looked at again with growing back-off, not an error."""
+    """Something outside has to happen first; looked at again with growing back-off, not an error.
+
+    `reason` is for logs and /statusz.
+    """
 
     reason: str
 

@@ -43,7 +43,7 @@ _MOST_EVENTS = 10
 
 
 class Refused(Exception):
-    """The API server said no. `code` is the HTTP status, `reason` the Status's."""
+    """The API server said no. `code` is the HTTP status, `reason` and `message` the Status's."""
 
     def __init__(self, what: str, code: int, reason: str, message: str) -> None:
         self.code = code
@@ -53,7 +53,10 @@ class Refused(Exception):
 
 
 class ControlPlane:
-    """An API server, a scheduler, nodes and kubelets, and kcm's controllers, for one test."""
+    """An API server, a scheduler, nodes and kubelets, and kcm's controllers, for one test.
+
+    `kubeconfig` is the path of a file for anything that takes one.
+    """
 
     def __init__(self, **settings: Any) -> None:
         """Take the fields of `PlaneSettings`: nodes, speed, controllers, …"""

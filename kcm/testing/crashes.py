@@ -56,7 +56,7 @@ def crash_after_every_write(
 
 
 async def quiet(world: World, seconds: float = QUIET_SECONDS, within: float = 600.0) -> None:
-    """Return when the daemons have written nothing for so long; AssertionError when that does not come.
+    """Return when the daemons have written nothing for `seconds`; AssertionError after `within` seconds.
 
     What does not come to rest wakes itself: it writes what is there already.
     """

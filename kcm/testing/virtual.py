@@ -79,15 +79,19 @@ class VirtualClock:
         self._stepped = 0.0
 
     def wall(self) -> datetime:
+        """Return the time of day, in UTC; it begins on the first day of 2026."""
         return self._start + timedelta(seconds=self.boottime() + self._stepped)
 
     def monotonic(self) -> float:
+        """Return the loop's time in seconds."""
         return asyncio.get_running_loop().time()
 
     def boottime(self) -> float:
+        """Return seconds since the start, with those for which the machine has slept."""
         return self.monotonic() + self._suspended
 
     async def sleep(self, seconds: float) -> None:
+        """Let time pass; nobody waits for it."""
         await asyncio.sleep(max(0.0, seconds))
 
     def suspend(self, seconds: float) -> None:

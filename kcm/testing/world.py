@@ -38,7 +38,10 @@ WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentContr
 
 
 class Daemon:
-    """One manager of the world, with its hosts. `writes` counts those that may crash it."""
+    """One manager of the world, with its hosts. `writes` counts those that may crash it.
+
+    `manager` and its `launcher` are kcm's own; `ended` is set when it has, with its `error` if it `may_fail`.
+    """
 
     def __init__(self, manager: Manager, launcher: LoopLauncher) -> None:
         self.manager = manager
@@ -78,7 +81,11 @@ class Daemon:
 
 
 class World:
-    """Use it as an async context, inside `kcm.testing.virtual.run`."""
+    """Use it as an async context, inside `kcm.testing.virtual.run`.
+
+    `api`: the API server, with its `faults` and its `audit`; `clock` and `rng`: everybody's time and chance;
+    `writes`: how many the daemons have sent; `configuration`: what the daemons run with.
+    """
 
     def __init__(
         self,
