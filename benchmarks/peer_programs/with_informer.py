@@ -18,68 +18,78 @@ WORKERS = 16
 
 def main():
     config.load_kube_config()
-    core, custom = client.CoreV1Api(), client.CustomObjectsApi()
     if sys.argv[1:] == ["pods"]:
-        SharedInformer(list_func=core.list_pod_for_all_namespaces).start()
-        time.sleep(36000)
+        SharedInformer(list_func=client.CoreV1Api().list_pod_for_all_namespaces).start()
+    else:
+        Loop().start()
+    time.sleep(36000)
 
-    def widgets(**options):
-        found = custom.list_cluster_custom_object("bench.kcm.dev", "v1", "widgets", **options)
-        if options.get("watch"):
-            return found
-        version = found["metadata"]["resourceVersion"]
-        return SimpleNamespace(items=found["items"], metadata=SimpleNamespace(resource_version=version))
 
-    keys, waiting, lock = queue.Queue(), set(), threading.Lock()
-    owners = SharedInformer(list_func=widgets)
-    maps = SharedInformer(list_func=core.list_config_map_for_all_namespaces)
+def widgets(**options):
+    found = client.CustomObjectsApi().list_cluster_custom_object("bench.kcm.dev", "v1", "widgets", **options)
+    if options.get("watch"):
+        return found
+    version = found["metadata"]["resourceVersion"]
+    return SimpleNamespace(items=found["items"], metadata=SimpleNamespace(resource_version=version))
 
-    def enqueue(obj):
+
+class Loop:
+    """Two informers, a queue without doubles, and workers."""
+
+    def __init__(self):
+        self.core = client.CoreV1Api()
+        self.keys, self.waiting, self.lock = queue.Queue(), set(), threading.Lock()
+        self.owners = SharedInformer(list_func=widgets)
+        self.maps = SharedInformer(list_func=self.core.list_config_map_for_all_namespaces)
+
+    def start(self):
+        for informer in (self.owners, self.maps):
+            for event in (ADDED, MODIFIED, DELETED):
+                informer.add_event_handler(event, self.enqueue)
+        self.maps.start()
+        self.owners.start()
+        for _ in range(WORKERS):
+            threading.Thread(target=self.work, daemon=True).start()
+
+    def enqueue(self, obj):
         metadata = obj["metadata"] if isinstance(obj, dict) else obj.metadata.to_dict()
         key = (metadata["namespace"], metadata["name"])
-        with lock:
-            if key not in waiting:
-                waiting.add(key)
-                keys.put(key)
+        with self.lock:
+            if key not in self.waiting:
+                self.waiting.add(key)
+                self.keys.put(key)
 
-    for informer in (owners, maps):
-        for event in (ADDED, MODIFIED, DELETED):
-            informer.add_event_handler(event, enqueue)
-    maps.start()
-    owners.start()
+    def work(self):
+        while True:
+            key = self.keys.get()
+            with self.lock:
+                self.waiting.discard(key)
+            try:
+                self.reconcile(*key)
+            except Exception as error:  # noqa: BLE001 - a worker of a loop by hand
+                print(key, error, file=sys.stderr)
+                self.enqueue({"metadata": {"namespace": key[0], "name": key[1]}})
 
-    def reconcile(namespace, name):
-        widget = owners.cache.get_by_key(f"{namespace}/{name}")
+    def reconcile(self, namespace, name):
+        widget = self.owners.cache.get_by_key(f"{namespace}/{name}")
         if widget is None:
             return
         data = {"text": widget["spec"]["text"]}
-        present = maps.cache.get_by_key(f"{namespace}/{name}")
+        present = self.maps.cache.get_by_key(f"{namespace}/{name}")
         if present is None:
-            owner = {"apiVersion": "bench.kcm.dev/v1", "kind": "Widget", "name": name, "controller": True}
-            owner["uid"] = widget["metadata"]["uid"]
-            body = {"metadata": {"name": name, "ownerReferences": [owner]}, "data": data}
-            try:
-                core.create_namespaced_config_map(namespace, body)
-            except client.ApiException as error:
-                if error.status != 409:
-                    raise
+            self.create(widget, namespace, name, data)
         elif present.data != data:
-            core.patch_namespaced_config_map(name, namespace, {"data": data})
+            self.core.patch_namespaced_config_map(name, namespace, {"data": data})
 
-    def work():
-        while True:
-            key = keys.get()
-            with lock:
-                waiting.discard(key)
-            try:
-                reconcile(*key)
-            except Exception as error:  # noqa: BLE001 - a worker of a loop by hand
-                print(key, error, file=sys.stderr)
-                enqueue({"metadata": {"namespace": key[0], "name": key[1]}})
-
-    for _ in range(WORKERS):
-        threading.Thread(target=work, daemon=True).start()
-    time.sleep(36000)
+    def create(self, widget, namespace, name, data):
+        owner = {"apiVersion": "bench.kcm.dev/v1", "kind": "Widget", "name": name, "controller": True}
+        owner["uid"] = widget["metadata"]["uid"]
+        body = {"metadata": {"name": name, "ownerReferences": [owner]}, "data": data}
+        try:
+            self.core.create_namespaced_config_map(namespace, body)
+        except client.ApiException as error:
+            if error.status != 409:
+                raise
 
 
 main()

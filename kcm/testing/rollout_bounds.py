@@ -50,11 +50,10 @@ class _Set:
 
 
 class RolloutBounds:
-    """Judges one Deployment. `broken` lists what broke the bounds, `checked` counts what was judged."""
+    """Judges one Deployment. `broken` lists what broke the bounds."""
 
     def __init__(self, api: ApiServer, name: str = "web") -> None:
         self.broken: list[str] = []
-        self.checked = 0
         self._name = name
         self._uid = ""
         self._wishes: Lately[tuple[int, int]] = Lately()
@@ -103,7 +102,6 @@ class RolloutBounds:
             one.shrunk_at, one.shrunk_least = mutation.at, 0
 
     def _judge_size(self, mutation: Mutation, one: _Set, before: int) -> None:
-        self.checked += 1
         at = mutation.at
         total = sum(each.size for each in self._sets.values())
         most = self._most(at)

@@ -184,36 +184,12 @@ class Writer:
             document["metadata"]["managedFields"] = record.managed.decoded()
         new = rules.check_shape(resource, change(document))
         _check_identity(resource, call, new, record)
-        if resource.custom is not None:
-            call.warnings += check_fields(resource, new, call.validation, call.duplicates)
-        elif call.verb in _OWN_WORDS and call.subresource in _CHECKED:
-            changed = {name: value for name, value in new.items() if old.get(name) != value}
-            changed |= {"apiVersion": resource.api_version, "metadata": new["metadata"]}
-            check_types(resource, changed)
-            call.warnings += check_fields(resource, changed, call.validation, call.duplicates)
-            new = {
-                name: changed.get(name, value)
-                for name, value in new.items()
-                if name in old or name in changed
-            }
+        new = _checked(resource, call, new, old)
         given = new["metadata"].pop("managedFields", None)
         old["metadata"].pop("managedFields", None)
         resource, new, old = settled(resource, new, old, record)
         rules.keep_system_metadata(new, old)
-        if call.subresource == "status":
-            new = rules.only_status(resource, new, old)
-            if resource.custom is None:
-                part = {"apiVersion": resource.api_version, "status": new["status"]}
-                apply_spelling(resource.nature, part)
-            check_status(resource, new, old)
-        elif call.subresource in ("", "scale"):
-            rules.keep_status(resource, new, old)
-            apply_defaults(resource.nature, new)
-            self._admission.keep(resource, new, old)
-            self._admission.grants.check_write(call, new, old)
-            check_update(resource, new, old)
-            _check_finalizers(resource, new, old)
-            rules.count_generation(resource, new, old)
+        new = self._admitted(resource, call, new, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         same = new == old
         if same and given is None and owners is None:
@@ -231,6 +207,39 @@ class Writer:
             self._store.remove(collection, record, call.cause)
             return Record(stored, record.version, collection.extract(stored))
         return self._store.put(collection, stored, record, call.cause)
+
+    def _admitted(self, resource: ResourceInfo, call: Call, new: Json, old: Json) -> Json:
+        """Return as much of a document as its kind of write may change, with defaults, checked."""
+        if call.subresource == "status":
+            new = rules.only_status(resource, new, old)
+            if resource.custom is None:
+                part = {"apiVersion": resource.api_version, "status": new["status"]}
+                apply_spelling(resource.nature, part)
+            check_status(resource, new, old)
+        elif call.subresource in ("", "scale"):
+            rules.keep_status(resource, new, old)
+            apply_defaults(resource.nature, new)
+            self._admission.keep(resource, new, old)
+            self._admission.grants.check_write(call, new, old)
+            check_update(resource, new, old)
+            _check_finalizers(resource, new, old)
+            rules.count_generation(resource, new, old)
+        return new
+
+
+def _checked(resource: ResourceInfo, call: Call, new: Json, old: Json) -> Json:
+    """Return a document without what its type does not know; what is wrong is refused, or warned of."""
+    if resource.custom is not None:
+        call.warnings += check_fields(resource, new, call.validation, call.duplicates)
+    elif call.verb in _OWN_WORDS and call.subresource in _CHECKED:
+        changed = {name: value for name, value in new.items() if old.get(name) != value}
+        changed |= {"apiVersion": resource.api_version, "metadata": new["metadata"]}
+        check_types(resource, changed)
+        call.warnings += check_fields(resource, changed, call.validation, call.duplicates)
+        return {
+            name: changed.get(name, value) for name, value in new.items() if name in old or name in changed
+        }
+    return new
 
 
 def _check_identity(resource: ResourceInfo, call: Call, new: Json, record: Record) -> None:
