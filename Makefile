@@ -31,7 +31,7 @@ lint: $(READY) ## ruff, mypy --strict, import-linter
 test: lint ## lint, then all tests
 	$(BIN)/pytest
 
-docs: $(READY) ## make the references of metrics, log records and configuration anew
+docs: $(READY) ## make the references of metrics, log records, configuration and API anew
 	$(BIN)/python -m tools.reference
 
 bench: $(READY) ## measure speed, memory and fail-over (ARGS="--kubeconfig F" for a real cluster)
