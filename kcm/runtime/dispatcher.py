@@ -213,8 +213,8 @@ class Dispatcher:
                 self._metrics.ended("requeue")
 
     def _failed(self, key: Key, error: BaseException) -> None:
-        self._journal.failed(key, error)
         cause = _cause(error)
+        self._journal.failed(key, cause)
         text = message_of(cause)
         if span := current():
             span.fail(text)
