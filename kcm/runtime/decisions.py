@@ -21,6 +21,7 @@ import msgspec
 
 from kcm.base.clock import Clock
 from kcm.base.errors import KcmError
+from kcm.base.faults import message_of, said, told
 from kcm.client.errors import Conflict, FieldsTaken
 from kcm.objects.resource import Key, ResourceType
 from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Outcome, Patch, Plan, Scale
@@ -29,6 +30,7 @@ from kcm.runtime.plan import Action, Apply, Create, Delete, Emit, Outcome, Patch
 MOST_ENTRIES = 24
 MOST_KEYS = 4
 LONGEST = 256
+_NOTED: frozenset[type] = frozenset((Create, Patch, Apply, Scale, Delete))
 
 Result = Literal["done", "failed", "partly", "conflict", "not tried", "waiting"]
 
@@ -107,9 +109,9 @@ class Journal:
             _note_troubles(shares, outcome)
         for why, share in shares.items():
             # A status is written in other words each time: one entry for a key, with the newest.
-            told = (key, why.kind) if why.subresource == "status" else why
+            same = (key, why.kind) if why.subresource == "status" else why
             bad = bool(share.failed or share.skipped)
-            entry = self._entry((told, share.error), bad, share.first, why.because)
+            entry = self._entry((same, share.error), bad, share.first, why.because)
             entry.wanted += share.wanted
             if bad:
                 entry.failed += share.failed
@@ -128,7 +130,8 @@ class Journal:
 
     def waits(self, key: Key, reason: str) -> None:
         """Note a reconcile that can do nothing yet."""
-        entry = self._entry(("waits", reason[:LONGEST]), True, None, reason)
+        text = _plain(reason)
+        entry = self._entry(("waits", text), True, None, text)
         _count(entry, key)
 
     def take(self) -> tuple[tuple[Decision, ...], int]:
@@ -159,10 +162,10 @@ class Journal:
         return Decision(
             at=entry.at,
             controller=self._controller,
-            keys=tuple(str(key)[:LONGEST] for key in entry.keys),
-            action=action,
-            object=object[:LONGEST],
-            because=entry.because[:LONGEST],
+            keys=tuple(_plain(str(key)) for key in entry.keys),
+            action=_plain(action),
+            object=_plain(object),
+            because=_plain(entry.because),
             result=_result(entry),
             error=entry.error,
             times=entry.times,
@@ -176,7 +179,7 @@ def _shares(actions: Iterable[Action]) -> dict[_Why, _Share]:
     shares: dict[_Why, _Share] = {}
     share: _Share | None = None
     for action in actions:
-        if action.__class__ is Emit:
+        if action.__class__ not in _NOTED:
             continue
         # Hundreds in a row have one reason: comparing is cheaper than looking up.
         if share is not None and _alike(share.first, action):
@@ -202,20 +205,21 @@ def _alike(one: Any, other: Any) -> bool:
 
 def _why(action: Any) -> _Why:
     kind = type(action)
+    because = action.because if type(action.because) is str else _plain(action.because)
     if kind is Create or kind is Apply:
-        return _Why(kind, type(action.object), "", action.because)
-    return _Why(kind, action.target.resource, action.subresource if kind is Patch else "", action.because)
+        return _Why(kind, type(action.object), "", because)
+    return _Why(kind, action.target.resource, action.subresource if kind is Patch else "", because)
 
 
 def _note_troubles(shares: dict[_Why, _Share], outcome: Outcome) -> None:
     for failure in outcome.failed:
-        if not isinstance(failure.action, Emit):
+        if type(failure.action) in _NOTED:
             share = shares[_why(failure.action)]
             share.failed += 1
             share.error = share.error or _text_of(failure.error)
             share.conflict = _is_conflict(failure.error)
     for action in outcome.skipped:
-        if not isinstance(action, Emit):
+        if type(action) in _NOTED:
             shares[_why(action)].skipped += 1
 
 
@@ -258,13 +262,13 @@ def _words(entry: _Entry) -> tuple[str, str]:
 
 
 def _text_of(error: BaseException | str) -> str:
+    """Return what is told of an error; what kcm raises speaks for itself, all else also says where it was."""
     if isinstance(error, str):
-        return error[:LONGEST]
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not turn a failure into a crash
-        text = ""
-    kind = type(error).__name__
-    # What kcm raises speaks for itself; "'spec'" alone says nothing, "KeyError: 'spec'" does.
-    known = text if isinstance(error, KcmError) else f"{kind}: {text}"
-    return (known if text else kind)[:LONGEST]
+        return _plain(error)
+    return _plain(message_of(error) if isinstance(error, KcmError) else told(error))
+
+
+def _plain(text: object) -> str:
+    """Return a text that can travel, whatever a controller gave: cut, and without half characters."""
+    plain = (text if isinstance(text, str) else said(text))[:LONGEST]
+    return plain if plain.isascii() else plain.encode("utf-8", "backslashreplace").decode()[:LONGEST]

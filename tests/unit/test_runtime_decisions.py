@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,9 +164,9 @@ def test_a_reconcile_that_raised_says_what(journal: Journal) -> None:
     for error in (KeyError("spec"), Mute(), ZeroDivisionError(), "took longer than 300 s"):
         journal.failed(WEB, error)
     assert [(d.action, d.result, d.error) for d in told(journal)] == [
-        ("reconcile", "failed", "KeyError: 'spec'"),
-        ("reconcile", "failed", "Mute"),
-        ("reconcile", "failed", "ZeroDivisionError"),
+        ("reconcile", "failed", "KeyError('spec')"),
+        ("reconcile", "failed", "Mute()"),
+        ("reconcile", "failed", "ZeroDivisionError()"),
         ("reconcile", "failed", "took longer than 300 s"),
     ]
 
@@ -196,6 +197,16 @@ def test_long_texts_are_cut_before_they_travel(journal: Journal) -> None:
     journal.failed(WEB, huge)
     journal.waits(API, huge)
     assert max(map(len, map(msgspec.json.encode, told(journal)))) < 4 * LONGEST + 400
+
+
+@pytest.mark.parametrize("odd", [None, 5, ["a"], {"a": 1}, "\ud800", b"b", object()])
+def test_whatever_a_controller_gives_as_a_reason_ends_no_host(journal: Journal, odd: Any) -> None:
+    note(journal, create("a", odd), create("b", odd), delete("c", odd), write_status(odd), odd)
+    journal.waits(WEB, odd)
+    journal.failed(WEB, ValueError(odd))
+    assert len(told(journal)) == 5
+    note(journal, create("a", odd))
+    assert msgspec.json.encode(told(journal))
 
 
 def test_a_scale_says_to_what(journal: Journal) -> None:
