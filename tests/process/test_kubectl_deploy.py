@@ -3,13 +3,18 @@
 import contextlib
 import json
 import shutil
+import ssl
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 
+from kcm.base.clock import SystemClock
 from kcm.cli.run import installed
 from kcm.config.loader import parse
 from kcm.config.selection import select
@@ -76,6 +81,29 @@ def test_the_overlays_grant_what_their_folders_hold(kubectl_binary):
         assert controllers <= {f"kcm-{name}" for name in folders}
 
 
+def test_the_election_of_the_other_manager_can_be_shared(kubectl_binary, tmp_path):
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / "deploy/overlays/control-plane/kustomization.yaml"
+    text = overlay.read_text()
+    assert "  # - ../../components/shared-election" in text
+    overlay.write_text(
+        text.replace("# - ../../components/shared-election", "- ../../components/shared-election")
+    )
+    named = {
+        each["metadata"]["name"]: each
+        for each in built(kubectl_binary, overlay.parent)
+        if each["kind"] == "ClusterRole"
+    }
+    (rule,) = named["kcm-shared-election"]["rules"]
+    # What the Role for kcm's own Lease has, without the create: kube-controller-manager has made it.
+    (own,) = (
+        each
+        for each in yaml.safe_load_all((ROOT / "deploy/base/lease.yaml").read_text())
+        if each["kind"] == "Role"
+    )
+    assert rule == {**own["rules"][1], "resourceNames": ["kube-controller-manager"]}
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_can_be_applied_twice_and_the_second_time_changes_nothing(shared_kubectl, overlay):
     folder = str(ROOT / "deploy" / "overlays" / overlay)
@@ -89,9 +117,8 @@ def test_an_overlay_can_be_applied_twice_and_the_second_time_changes_nothing(sha
     kubectl("delete", "-k", folder, "--ignore-not-found")
 
 
-def definition(kind, plural):
-    """Return as much of the Prometheus operator's definition as it takes to keep such an object."""
-    group = "monitoring.coreos.com"
+def definition(kind, plural, group="monitoring.coreos.com"):
+    """Return as much of an operator's definition as it takes to keep such an object."""
     schema = {"type": "object", "properties": {"spec": {"type": "object", **FREE}}}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
@@ -112,12 +139,7 @@ def test_the_monitoring_component_can_be_applied(kubectl_on, start_sandbox, tmp_
     kinds = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
     kubectl.apply(*(definition(kind, plural) for kind, plural in kinds.items()))
     kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
-    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
-    overlay = tmp_path / "deploy/overlays/ha/kustomization.yaml"
-    text = overlay.read_text()
-    assert "  # - ../../components/monitoring" in text
-    overlay.write_text(text.replace("# - ../../components/monitoring", "- ../../components/monitoring"))
-    kubectl("apply", "-k", str(overlay.parent))
+    kubectl("apply", "-k", str(with_components(tmp_path, "ha", "monitoring")))
     monitor = kubectl.json("get", "servicemonitor", "kcm")
     service = kubectl.json("get", "service", "kcm")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
@@ -135,15 +157,7 @@ def test_a_daemon_with_the_account_of_the_pods_works(kubectl_binary, kubectl_on,
     sandbox = start_sandbox(secure=True, speed=50.0)
     kubectl = kubectl_on(sandbox.kubeconfig).within(NAMESPACE)
     kubectl("apply", "-k", str(ROOT / "deploy" / "overlays" / "control-plane"))
-    token = kubectl("create", "token", "kcm").strip()
-    config = yaml.safe_load(sandbox.kubeconfig.read_text())
-    config["users"] = [{"name": "kcm", "user": {"token": token}}]
-    context = {**config["contexts"][0]["context"], "user": "kcm"}
-    config["contexts"] = [{"name": "kcm", "context": context}]
-    config["current-context"] = "kcm"
-    path = tmp_path / "daemon-kubeconfig"
-    path.write_text(json.dumps(config))
-    path.chmod(0o600)
+    path = account(sandbox, kubectl("create", "token", "kcm").strip(), tmp_path)
     with daemon(path, tmp_path / "log"):
         work = kubectl.within("default")
         work("create", "deployment", "web", "--image=web:1", "--replicas=3")
@@ -154,12 +168,155 @@ def test_a_daemon_with_the_account_of_the_pods_works(kubectl_binary, kubectl_on,
     assert not holder, "the Lease is released"
 
 
+SECURED = ["port", "probePort", "tlsCertFile", "tlsKeyFile", "delegatedAuth"]
+
+
+def with_components(folder, overlay, *components):
+    """Return an overlay in a copy of deploy/, with components and their settings no longer commented out."""
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
+    path = folder / "deploy/overlays" / overlay
+    changes = {
+        path / "kustomization.yaml": [f"- ../../components/{name}" for name in components],
+        path / "kcm.yaml": [f"{name}:" for name in SECURED] if "secure-serving" in components else [],
+    }
+    for file, lines in changes.items():
+        text = file.read_text()
+        for line in lines:
+            assert text.count(f"  # {line}") == 1, line
+            text = text.replace(f"  # {line}", f"  {line}")
+        file.write_text(text)
+    return path
+
+
+def certificates():
+    return [definition(kind, plural, "cert-manager.io") for kind, plural in CERTIFICATES.items()]
+
+
+CERTIFICATES = {"Certificate": "certificates", "Issuer": "issuers"}
+
+
+def test_pages_are_served_over_tls_to_those_whom_the_roles_let_in(kubectl_on, start_sandbox, tmp_path):
+    pytest.importorskip("cryptography", reason="a secure sandbox needs the extra 'secure'")
+    sandbox = start_sandbox(secure=True)
+    kubectl = kubectl_on(sandbox.kubeconfig).within(NAMESPACE)
+    kinds = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
+    kubectl.apply(*(definition(kind, plural) for kind, plural in kinds.items()), *certificates())
+    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    path = with_components(tmp_path, "ha", "monitoring", "secure-serving", "certificate")
+    kubectl("apply", "-k", str(path))
+    fits_together(kubectl)
+    tokens = {name: kubectl("create", "token", name).strip() for name in ("kcm", "kcm-metrics")}
+    config = yaml.safe_load((path / "kcm.yaml").read_text())
+    cert = own_certificate(tmp_path)
+    config["serving"] |= {"port": 0, "probePort": 0, "tlsCertFile": cert[0], "tlsKeyFile": cert[1]}
+    shipped = tmp_path / "shipped.yaml"
+    shipped.write_text(json.dumps(config))
+    log = tmp_path / "log"
+    with daemon(account(sandbox, tokens["kcm"], tmp_path), log, shipped):
+        ports = ports_of(log)
+        trusted = ssl.create_default_context(cafile=cert[2])
+
+        def status(page, token="", scheme="https"):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            port = ports["serving" if scheme == "https" else "serving probes"]
+            request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}{page}", headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=20, context=trusted) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code
+
+        assert status("/livez", scheme="http") == 200
+        assert status("/metrics", scheme="http") == 404
+        assert status("/metrics") == 401
+        assert status("/metrics", tokens["kcm-metrics"]) == 200
+        assert status("/metrics/slis", tokens["kcm-metrics"]) == 200
+        assert status("/statusz", tokens["kcm-metrics"]) == 403
+        # What kcm itself may do gives nobody its pages.
+        assert status("/metrics", tokens["kcm"]) == 403
+
+
+def fits_together(kubectl):
+    """Check that what names something else of the papers names what there is."""
+    pod = kubectl.json("get", "deployment", "kcm")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 8085, "https": 8443}
+    assert {probe["httpGet"]["port"] for name, probe in container.items() if name.endswith("Probe")} == {
+        "http"
+    }
+    serving = yaml.safe_load(kubectl.json("get", "configmap", config_of(pod))["data"]["kcm.yaml"])["serving"]
+    assert (serving["port"], serving["probePort"]) == (ports["https"], ports["http"])
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {Path(serving[key]).parent for key in ("tlsCertFile", "tlsKeyFile")} == {Path(mounts["tls"])}
+    (secret,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == "tls")
+    assert secret == {"secretName": "kcm-tls", "defaultMode": 0o440}
+    assert kubectl.json("get", "certificate", "kcm")["spec"]["secretName"] == secret["secretName"]
+    service = kubectl.json("get", "service", "kcm")["spec"]["ports"]
+    assert [(port["name"], port["port"], port["targetPort"]) for port in service] == [
+        ("https", 8443, "https")
+    ]
+    (endpoint,) = kubectl.json("get", "servicemonitor", "kcm")["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("https", "https")
+    assert endpoint["tlsConfig"]["ca"]["secret"]["name"] == secret["secretName"]
+    assert (
+        endpoint["tlsConfig"]["serverName"] in kubectl.json("get", "certificate", "kcm")["spec"]["dnsNames"]
+    )
+    token = kubectl.json("get", "secret", endpoint["authorization"]["credentials"]["name"])
+    assert token["metadata"]["annotations"] == {"kubernetes.io/service-account.name": "kcm-metrics"} | {
+        key: text for key, text in token["metadata"]["annotations"].items() if key.startswith("kubectl")
+    }
+    policy = kubectl.json("get", "networkpolicy", "kcm-metrics")["spec"]["ingress"]
+    assert [rule["ports"][0]["port"] for rule in policy] == [8443]
+
+
+def config_of(pod):
+    return next(volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "config")
+
+
+def ports_of(log):
+    """Return the ports that a daemon logs."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        lines = [line for line in log.read_text().split("\n")[:-1] if '"serving' in line]
+        if len(lines) == 2:
+            return {record["message"]: record["port"] for record in map(json.loads, lines)}
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+def own_certificate(folder):
+    """Return paths of a certificate for 127.0.0.1, its key, and the authority that signed it."""
+    from kcm.sandbox.access.authority import Authority
+
+    now = SystemClock().wall()
+    authority = Authority.create(now)
+    pair = authority.server(now)
+    texts = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.pair.certificate}
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [str(folder / name) for name in texts]
+
+
+def account(sandbox, token, folder):
+    """Return the path of a kubeconfig with which one is who has the token."""
+    config = yaml.safe_load(sandbox.kubeconfig.read_text())
+    config["users"] = [{"name": "kcm", "user": {"token": token}}]
+    context = {**config["contexts"][0]["context"], "user": "kcm"}
+    config["contexts"] = [{"name": "kcm", "context": context}]
+    config["current-context"] = "kcm"
+    path = folder / "daemon-kubeconfig"
+    path.write_text(json.dumps(config))
+    path.chmod(0o600)
+    return path
+
+
 @contextlib.contextmanager
-def daemon(kubeconfig, log):
+def daemon(kubeconfig, log, shipped=ROOT / "deploy/overlays/control-plane/kcm.yaml"):
     """`kcm run` with the shipped configuration, as long as the block lasts."""
     config = log.with_suffix(".yaml")
     # The shipped address is for pods; here nobody outside is to see it.
-    shipped = ROOT / "deploy/overlays/control-plane/kcm.yaml"
     config.write_text(shipped.read_text().replace("0.0.0.0", "127.0.0.1"))
     command = [sys.executable, "-m", "kcm", "run", "--config", str(config), "--kubeconfig", str(kubeconfig)]
     command += ["--port", "0"]

@@ -40,7 +40,10 @@ def default_roles(resources: Sequence[ResourceInfo]) -> list[Json]:
         _role("cluster-admin", [_on((EVERY,), (EVERY,), (EVERY,)), _at((EVERY,), (EVERY,))]),
         _role("system:discovery", [_at(("get",), (*_DISCOVERY, *_HEALTH, *_VERSION))]),
         _role("system:public-info-viewer", [_at(("get",), (*_HEALTH, *_VERSION))]),
-        _role("system:monitoring", [_at(("get",), ("/metrics", *_HEALTH, *(f"{at}/*" for at in _HEALTH)))]),
+        _role(
+            "system:monitoring",
+            [_at(("get",), ("/metrics", "/metrics/slis", *_HEALTH, *(f"{at}/*" for at in _HEALTH)))],
+        ),
         _role(
             "system:basic-user",
             [
