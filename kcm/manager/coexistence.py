@@ -212,8 +212,8 @@ class Lookout:
 def _advice(names: Iterable[str]) -> str:
     flag = "--controllers=" + ",".join(("*", *(f"-{name}" for name in names)))
     return (
-        f"Start it with {flag} and then kcm with --takeover; or let both take part in one election, "
-        f"with leaderElection.resourceName: {OTHER}"
+        f"Start it with {flag} and then kcm with --takeover, which is coexistence.otherManager: ignore; "
+        f"or let both take part in one election, with leaderElection.resourceName: {OTHER}"
     )
 
 

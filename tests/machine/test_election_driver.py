@@ -10,6 +10,7 @@ import pytest
 
 from kcm.base.errors import KcmError
 from kcm.base.rng import SeededRng
+from kcm.client.errors import Status, error_of
 from kcm.election import ElectionMetrics, ElectionSettings, Elector, Outdated, Term
 from kcm.election.record import Found, Record
 from kcm.election.states import Saw
@@ -62,6 +63,7 @@ class Link:
         self.down = False
         self.blind = False
         self.deaf = False
+        self.forgetful = False
         self.clock = VirtualClock()
 
     async def request(self, act, write: bool):  # type: ignore[no-untyped-def]
@@ -94,6 +96,8 @@ class Link:
     async def watch(self, version: str) -> AsyncIterator[AsyncIterator[Saw]]:
         if self.deaf or self.down:
             raise KcmError("403: watch is forbidden")
+        if self.forgetful:
+            raise error_of("watch", Status(code=410, reason="Expired", message="too old resource version"))
         events: asyncio.Queue[Saw | None] = asyncio.Queue()
         self.server.watchers.append(events)
         try:
@@ -410,6 +414,24 @@ def test_without_a_working_watch_polling_still_notices_a_release(what: str) -> N
             group.create_task(a.elector.resign())
             took = await until(b.believes, 10.0)
             assert took < (1.7 if what == "deaf" else 2 * SETTINGS.retry_period + 1)
+            await b.elector.resign()
+
+    run(scenario())
+
+
+def test_a_lease_that_rested_for_longer_than_the_server_remembers_is_no_trouble() -> None:
+    async def scenario() -> None:
+        server = Server()
+        a, b = Node("a", server), Node("b", server)
+        b.link.forgetful = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(a.elector.run(a))
+            await until(a.believes, 1.0)
+            group.create_task(b.elector.run(b))
+            await a.clock.sleep(31)
+            assert b.elector.standing().errors == ()
+            group.create_task(a.elector.resign())
+            assert await until(b.believes, 10.0) < 1.7
             await b.elector.resign()
 
     run(scenario())
