@@ -60,6 +60,17 @@ def test_its_own_tests_pass(project: Path) -> None:
     assert "passed" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["my-operator", "xs", "backup-policy-operator"])
+def test_it_is_clean_as_its_own_settings_have_it(name: str, tmp_path: Path) -> None:
+    write_project(name, tmp_path / name)
+    for words in (("check",), ("format", "--check")):
+        command = [sys.executable, "-m", "ruff", *words, "--no-cache", "."]
+        done = subprocess.run(
+            command, cwd=tmp_path / name, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_nothing_is_left_to_fill_in(project: Path) -> None:
     for path in project.rglob("*"):
         assert "__" not in path.relative_to(project).as_posix().replace("__init__", "").replace(
