@@ -14,7 +14,7 @@ import msgspec
 from controllers.hpa.fetching import Fetcher
 from controllers.hpa.queries import CUSTOM, CUSTOM_VERSIONS, Query
 from controllers.hpa.values import MOST_REPLICAS
-from kcm import KcmError
+from kcm import KcmError, NotFound
 from kcm.objects import Metadata, ResourceType, Spec
 from kcm.objects.autoscalers import ScaleTargetRef
 
@@ -103,9 +103,11 @@ class Targets:
                 found = await self._of_kind(ctx, group, version, reference.kind)
                 if found:
                     return found
+        except NotFound:
+            pass
         except READ_FAILURES as error:
             raise Unreachable(f"discovery of {group or 'core'!r}: {told(error)}") from error
-        raise Unreachable(f"no matches for kind {reference.kind[:64]!r} in group {group[:64]!r}")
+        raise Unreachable(f'no matches for kind "{reference.kind[:64]}" in group "{group[:64]}"')
 
     async def custom_version(self, ctx: Context) -> str:
         """Return the version of the custom metrics API to speak; Unreachable when there is none."""

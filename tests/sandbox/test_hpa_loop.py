@@ -289,6 +289,18 @@ def test_a_target_that_is_missing_is_told_and_found_when_it_appears() -> None:
     staged(act)
 
 
+@pytest.mark.parametrize(("version", "kind"), [("apps/v1", "Unheard"), ("gone.io/v1", "Deployment")])
+def test_a_target_of_a_kind_that_nobody_serves_is_told(version: str, kind: str) -> None:
+    async def act(stage: Scene) -> None:
+        target = {"apiVersion": version, "kind": kind, "name": "web"}
+        await stage.autoscaler("web", scaleTargetRef=target)
+        await stage.world.clock.sleep(40)
+        group = version.partition("/")[0]
+        assert await stage.events("FailedGetScale") == [f'no matches for kind "{kind}" in group "{group}"']
+
+    staged(act)
+
+
 def test_two_autoscalers_of_one_target_both_stop() -> None:
     async def act(stage: Scene) -> None:
         await stage.queue("90")
