@@ -16,7 +16,6 @@ from typing import Literal
 import msgspec
 
 from kcm.base.clock import Clock
-from kcm.cache.watchspec import WatchSpec
 from kcm.client.credentials import Credentials
 from kcm.host.limits import HostLimits
 from kcm.host.messages import (
@@ -132,16 +131,6 @@ class HostSupervisor:
     def pid(self) -> int:
         """Return the process id, 0 when there is no process."""
         return self._handle.pid if self._handle is not None else 0
-
-    @property
-    def watches(self) -> tuple[WatchSpec, ...]:
-        """Return what the host has declared that it watches."""
-        return self.feed.watches
-
-    @property
-    def excused(self) -> Mapping[WatchSpec, str]:
-        """Return the discovered watches that cannot be read and are not waited for, and why."""
-        return self.feed.excused
 
     async def run(self) -> None:
         """Supervise until the host was asked to stop and has ended. Cancelled, it kills the host first."""

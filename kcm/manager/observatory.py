@@ -205,7 +205,7 @@ class Observatory:
             return "no controller is enabled: see controllers in the file, and --controllers"
         if not self._informers.informers:
             return "no host has said what it watches yet"
-        excused = {spec for host in self._hosts for spec in host.excused}
+        excused = {spec for host in self._hosts for spec in host.feed.excused}
         late = [
             str(spec)
             for spec, informer in self._informers.informers.items()
@@ -223,7 +223,7 @@ class Observatory:
 
     def _trouble(self, host: HostSupervisor) -> str:
         """Return what keeps a host's controllers from working: a watch that fails, or its own state."""
-        watches = (self._informers.informers[spec].reflector.health() for spec in host.watches)
+        watches = (self._informers.informers[spec].reflector.health() for spec in host.feed.watches)
         if troubles := [health.trouble for health in watches if health.trouble]:
             return "; ".join(troubles)
         if isinstance(host.state, life.Ready | life.Leading):

@@ -89,7 +89,7 @@ class Vitals:
     def old(self) -> str:
         """Return of which watches nothing was heard for too long."""
         longest = self.configuration.health.watch_age
-        excused = {spec for host in self._hosts for spec in host.excused}
+        excused = {spec for host in self._hosts for spec in host.feed.excused}
         ages = ((spec, informer.store.age) for spec, informer in self._informers.informers.items())
         return ", ".join(
             f"{spec} for {age:.0f} s"
@@ -105,9 +105,10 @@ class Vitals:
                 self._silences[host.name], self._lags[host.name] = silence, lag
                 self._silence_shown.labels(host.name).set_function(silence.read)
                 self._lag_shown.labels(host.name).set_function(lag.read)
-            self._silences[host.name].take(heard_ago(host.state, now) or 0.0)
+            # While this process stood still nobody could be heard: that is no host's fault.
+            self._silences[host.name].take(max(0.0, (heard_ago(host.state, now) or 0.0) - self._late))
             host.feed.probe()
-            self._lags[host.name].take(host.feed.lag)
+            self._lags[host.name].take(max(0.0, host.feed.lag - self._late))
         for name in self._silences.keys() - {host.name for host in self._hosts}:
             del self._silences[name], self._lags[name]
             self._silence_shown.remove(name)

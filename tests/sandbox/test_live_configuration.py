@@ -221,6 +221,23 @@ def test_asked_it_reads_at_once_and_the_level_of_the_log_follows(tmp_path: Path)
     scenario(play, tmp_path)
 
 
+def test_what_counts_as_unwell_changes_at_once_and_no_host_is_touched(tmp_path: Path) -> None:
+    async def play(world: World, file: File) -> None:
+        daemon, _ = start(world, file)
+        await world.until(leads(daemon), 30.0)
+        before = pids(daemon)
+        daemon.launcher.handles[0].delay(15)
+        await world.clock.sleep(40.0)
+        assert daemon.manager.status().failing == {}
+        file.write("health: {feedLag: 10s}\n")
+        await world.clock.sleep(6.0)
+        assert list(daemon.manager.status().failing) == ["readyz/feeds"]
+        assert pids(daemon) == before
+        await daemon.stop()
+
+    scenario(play, tmp_path)
+
+
 def test_on_a_standby_a_host_is_changed_too_and_leads_when_the_lease_comes(tmp_path: Path) -> None:
     async def play(world: World, file: File) -> None:
         world.configuration = quick_configuration()
