@@ -5,8 +5,8 @@ Guarantees: everything its `BlockingContext` does is done by the host's loop, be
 rate limit and write-through as any other write; a key's next reconcile waits until the thread of
 the last one has ended, even if that one was cut off; once a reconcile is cut off (deadline, end of
 leadership), everything its thread still asks for raises `ReconcileEnded`. It cannot end a thread
-that does not ask: such threads are logged, and at most `MOST_ABANDONED` of them are left
-behind. `observe` runs on the loop, as always: the cache belongs to it. Owns one thread per reconcile.
+that does not ask: such threads are logged, and once `MOST_ABANDONED` of them are left behind no other is
+started (those under way then may join them). `observe` runs on the loop, as always: the cache belongs to it. Owns one thread per reconcile.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from kcm import (
     Result,
     RetryAfter,
     Undeclared,
+    Waiting,
     anything,
     generation_changed,
     owns,
@@ -40,6 +42,7 @@ from kcm import (
 )
 from kcm.config.schema import ControllerConfig
 from kcm.objects import ConfigMap, Namespace, ObjectMeta, Pod, Untyped, owned_by, raw, untyped
+from kcm.runtime import blocking
 from kcm.runtime.controller import allowance_of
 from kcm.telemetry import logging
 from kcm.testing.objects import existing
@@ -534,6 +537,70 @@ def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_f
     assert notes.told[:2] == ["cut off", "the reconcile was cut off: its thread may do nothing more"]
     assert notes.told[2:] == ["next"]
     assert any("thread left behind" in str(each) for each in lines(log))
+
+
+def test_no_more_than_so_many_threads_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocking, "MOST_ABANDONED", 2)
+    go_on = threading.Event()
+
+    def hangs(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        notes.told.append(seen.key.name)
+        with suppress(ReconcileEnded):
+            ctx._ask(lambda: asyncio.sleep(5))
+        go_on.wait(20)
+        return Done()
+
+    async def story(world: World, daemon: Daemon) -> None:
+        for name in ("b", "c", "d"):
+            await world.call("POST", MAPS, {"metadata": {"name": name, "labels": {"mine": "true"}}})
+        await world.clock.sleep(60)
+        # The second of two workers was under way when the first was left behind.
+        assert len(notes.told) == 3, "those have a thread that does not end; the last waits"
+        go_on.set()
+        for thread in [each for each in threading.enumerate() if each.name == "kcm reconcile"]:
+            thread.join(20)
+        await world.clock.sleep(300)
+        assert set(notes.told) == {"a", "b", "c", "d"}
+
+    notes.blocking = [hangs]
+    play(Hasty, story)
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        pytest.param(Waiting("for the volume"), id="it waits"),
+        pytest.param(RequeueAfter(5.0), id="it comes back"),
+        pytest.param(None, id="it has forgotten to return"),
+    ],
+)
+def test_a_finalizer_stays_until_cleanup_is_done(unfinished: Any) -> None:
+    ready = False
+
+    async def reconcile(ctx: Context, seen: ConfigMap) -> Result:
+        async def ensure(held: ConfigMap) -> Result:
+            return Done()
+
+        async def cleanup(held: ConfigMap) -> Result:
+            notes.told.append("cleanup")
+            answer: Result = Done() if ready else unfinished
+            return answer
+
+        return await with_finalizer(ctx, seen, FINALIZER, ensure=ensure, cleanup=cleanup)
+
+    async def story(world: World, daemon: Daemon) -> None:
+        nonlocal ready
+        await world.clock.sleep(5)
+        await world.call("DELETE", f"{MAPS}/a")
+        await world.clock.sleep(30)
+        assert (await world.call("GET", f"{MAPS}/a"))["metadata"]["finalizers"] == [FINALIZER]
+        assert len(notes.told) >= 2, "it is tried again"
+        ready = True
+        await world.clock.sleep(90)
+        assert "a" not in {each["metadata"]["name"] for each in await world.items(MAPS)}
+
+    notes.steps = [reconcile]
+    play(Steps, story)
 
 
 def test_the_file_wins_over_the_deadline_of_the_class(log: io.StringIO) -> None:
