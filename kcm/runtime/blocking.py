@@ -6,7 +6,8 @@ rate limit and write-through as any other write; a key's next reconcile waits un
 the last one has ended, even if that one was cut off; once a reconcile is cut off (deadline, end of
 leadership), everything its thread still asks for raises `ReconcileEnded`. It cannot end a thread
 that does not ask: such threads are logged, and once `MOST_ABANDONED` of them are left behind no other is
-started (those under way then may join them). `observe` runs on the loop, as always: the cache belongs to it. Owns one thread per reconcile.
+started (those under way then may join them). `observe` runs on the loop, as always: the cache belongs to
+it. Owns one thread per reconcile.
 """
 
 from __future__ import annotations
