@@ -222,8 +222,10 @@ def _plain(output: bytes) -> str:
 class Reader:
     """Does what the page says."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, ports: dict[str, int]) -> None:
         self.home = home
+        self.lost_at = ""
+        self._ports = ports
         kept = ("PATH", "LANG", "LC_ALL", "TMPDIR")
         self._environment = {name: os.environ[name] for name in kept if name in os.environ} | {
             "HOME": str(home),
@@ -236,6 +238,12 @@ class Reader:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         self._terminals: dict[int, Terminal] = {}
+
+    def on_free_ports(self, text: str) -> str:
+        """Return a text of the page with ports that are free."""
+        for written, free in self._ports.items():
+            text = re.sub(rf"\b{written}\b", str(free), text)
+        return text
 
     def follow(self, step: Step) -> None:
         terminal = self._terminal(step.terminal)
@@ -291,9 +299,9 @@ class Reader:
             terminal.close()
 
 
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    home = tmp_path_factory.mktemp("tutorial") / "home"
     for folder in ("kcm", "controllers"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, home / "kcm" / folder, ignore=ignored)
@@ -305,7 +313,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     base = sys._base_executable  # type: ignore[attr-defined]
     python.write_text(f'#!/bin/sh\nexec {base} "$@" --without-pip\n')
     python.chmod(0o755)
-    reader = Reader(home)
+    reader = Reader(home, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
     yield reader
     reader.close()
 
@@ -318,15 +326,28 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def sections() -> dict[str, str]:
+    """Return the page's sections by title, each behind as many empty lines as stand before it."""
+    whole = PAGE.read_text(encoding="utf-8")
+    starts = [match.start() for match in re.finditer(r"^## ", whole, re.MULTILINE)]
+    found = {}
+    for start, end in zip(starts, [*starts[1:], len(whole)], strict=True):
+        title = whole[start + 3 : whole.index("\n", start)]
+        found[title] = "\n" * whole.count("\n", 0, start) + whole[start:end]
+    return found
+
+
+# One after the other: each goes on where the last one ended.
 @pytest.mark.usefixtures("kubectl_binary")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_the_tutorial_followed_to_the_letter_ends_in_a_working_controller(reader: Reader) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    for written, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
-        text = re.sub(rf"\b{written}\b", str(free), text)
-    for step in steps_of(text):
+@pytest.mark.parametrize("title", sections())
+def test_the_tutorial_followed_to_the_letter_ends_in_a_working_controller(reader: Reader, title: str) -> None:
+    assert reader.lost_at in ("", title), f"the reader did not get past {reader.lost_at!r}"
+    reader.lost_at = title
+    for step in steps_of(reader.on_free_ports(sections()[title])):
         try:
             reader.follow(step)
         except BaseException as error:
             error.add_note(f"{PAGE.name}:{step.line}")
             raise
+    reader.lost_at = ""
