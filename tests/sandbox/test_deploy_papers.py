@@ -10,7 +10,7 @@ import yaml
 
 from kcm.config.loader import check_config, load
 from kcm.config.schema import Configuration
-from kcm.config.selection import Installed, parse_items, select
+from kcm.config.selection import Installed, select
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "deploy" / "base"
@@ -44,14 +44,13 @@ def test_the_pods_are_probed_where_kcm_serves_and_get_the_time_it_takes_to_stop(
     )
 
 
-def test_nothing_runs_on_a_cluster_before_somebody_names_it() -> None:
+def test_nothing_that_a_cluster_has_already_runs_before_somebody_enables_it() -> None:
     (deployment,) = documents("deployment.yaml")
-    config, controllers = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert config == "--config=/etc/kcm/kcm.yaml"
-    flag, _, items = controllers.partition("=")
-    assert flag == "--controllers"
-    installed = [Installed(name) for name in ("replicaset", "deployment", "yours")]
-    assert select(load(BASE / "kcm.yaml"), installed, parse_items(items)).enabled == ()
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == ["--config=/etc/kcm/kcm.yaml"]
+    installed = [Installed(name) for name in ("replicaset", "deployment", "hpa", "eventrecorder", "yours")]
+    for overlay in ("ha", "single"):
+        file = load(ROOT / "deploy" / "overlays" / overlay / "kcm.yaml")
+        assert select(file, installed).enabled == ("yours",)
 
 
 def test_the_pods_pass_the_restricted_level_and_have_a_root_they_cannot_write() -> None:
