@@ -6,7 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench lock clean
+.PHONY: help install run test lint docs bench lock clean
 
 help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -18,6 +18,8 @@ $(READY): requirements.lock pyproject.toml
 	@# setuptools warns about folders of the same name, which is what an editable install wants
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+install: $(READY) ## make .venv with kcm in it (all other targets do, too)
 
 run: $(READY) ## start an embedded control plane with the manager on it
 	@$(BIN)/kcm sandbox
