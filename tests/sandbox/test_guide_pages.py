@@ -168,3 +168,20 @@ def test_the_controller_of_the_page_on_controller_runtime_works(as_module: Any) 
 def test_every_python_block_of_a_migration_page_is_python(page: str) -> None:
     for text, _ in BLOCK.findall((DOCS / page).read_text("utf-8")):
         ast.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("page", "example"),
+    [
+        ("README.md", "examples/04_backup_policy/backup_policy.py"),
+        ("docs/controllers.md", "examples/01_namespace_team/namespace_team.py"),
+    ],
+)
+def test_what_a_page_shows_of_an_example_is_in_it(page: str, example: str) -> None:
+    programs = [text for text, _ in BLOCK.findall((DOCS.parent / page).read_text("utf-8"))]
+    (shown,) = (text for text in programs if text.startswith("def decide("))
+    whole = (DOCS.parent / example).read_text("utf-8")
+    # Docstrings may be left out, so each line counts, in the order of the file.
+    lines = iter(whole.splitlines())
+    for line in filter(str.strip, shown.splitlines()):
+        assert line in lines, line
