@@ -72,6 +72,8 @@ encode = msgspec.json.encode
 # A snapshot costs a millisecond or two; nobody scrapes every second.
 BEATS_PER_SNAPSHOT = 5
 ROUND_TRIP_SECONDS = 1.0
+# A type that does not exist yet, or may not be read: after so long somebody should know whom that concerns.
+PATIENCE_SECONDS = 10.0
 
 log = logger("host")
 
@@ -267,12 +269,12 @@ class HostAgent:
         for beat in count():
             due = self._clock.monotonic() + period
             await self._clock.sleep(period)
-            lag = max(0.0, self._clock.monotonic() - due)
-            self._lag.take(lag)
+            self._lag.take(max(0.0, self._clock.monotonic() - due))
+            if beat * period < PATIENCE_SECONDS <= (beat + 1) * period:
+                self._tell_who_waits()
             self._send(
                 Heartbeat(
                     leading=self._lead.is_set() and self._fence.open,
-                    lag=lag,
                     controllers=tuple(runner.report() for runner in self._runners),
                     last_writes=self._replicas.last_writes,
                 )
@@ -280,6 +282,13 @@ class HostAgent:
             self._tell_decisions()
             if beat % BEATS_PER_SNAPSHOT == 0:
                 self._report_metrics()
+
+    def _tell_who_waits(self) -> None:
+        """Name the controllers that cannot begin, beside what the manager says of the watches."""
+        if not self._synced:
+            names = [runner.name for runner in self._runners]
+            watches = list(self._replicas.unfilled)
+            log.warning("controllers wait for their watches", controllers=names, watches=watches)
 
     async def _resync(self, period: float) -> None:
         if period <= 0:

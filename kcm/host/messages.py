@@ -236,10 +236,9 @@ class ControllerReport(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
-    """The host's loop runs. `lag` is how late its timer was, in seconds."""
+    """The host's loop runs."""
 
     leading: bool
-    lag: float
     controllers: tuple[ControllerReport, ...]
     last_writes: Mapping[str, str] = {}
 

@@ -94,6 +94,14 @@ class Replicas:
         return self._found.synced and all(replica.synced for readers in self._numbered for replica in readers)
 
     @property
+    def unfilled(self) -> tuple[str, ...]:
+        """Return what has never been filled, as people know it."""
+        waiting = [
+            spec for spec, readers in self._by_watch.items() if not all(r.synced for r in readers.values())
+        ]
+        return (*map(str, waiting), *(() if self._found.synced else ("what was discovered",)))
+
+    @property
     def last_writes(self) -> Mapping[str, str]:
         """Return the newest resourceVersion written by this host, by resource."""
         return {str(resource): version for resource, version in self._last_writes.items()}

@@ -102,6 +102,11 @@ class ControllerRunner:
         self._touching = self._listen(replicas)
 
     @property
+    def name(self) -> str:
+        """Return its controller's name."""
+        return self._task.name
+
+    @property
     def hears(self) -> bool:
         """Say whether its controller hears what others emit."""
         return self._inbox is not None

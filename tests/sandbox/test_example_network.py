@@ -166,6 +166,9 @@ def test_it_starts_before_its_type_exists_says_so_and_recovers(play: Any, log: i
         "networks.samplecrd.k8s.io: the server does not know this resource" in each for each in reasons
     )
     assert any(each["message"] == "watch works again" for each in told)
+    waits = [each for each in told if each["message"] == "controllers wait for their watches"]
+    whom = {each["controllers"][0]: each["watches"] for each in waits}
+    assert whom["network"] == ["networks.samplecrd.k8s.io"]
 
 
 def test_what_is_outside_follows_what_is_inside(play: Any) -> None:
