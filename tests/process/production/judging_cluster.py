@@ -22,6 +22,7 @@ from pathlib import Path
 from kcm.base.clock import SystemClock
 from kcm.base.rng import SeededRng
 from kcm.host.process import die_with_parent
+from kcm.sandbox.clock import SteppableClock
 from kcm.sandbox.cluster import ClusterSettings, Pace
 from kcm.sandbox.process import Sandbox, SandboxSettings
 from kcm.serving.http import HttpServer
@@ -47,7 +48,7 @@ class Judging(Sandbox):
         cluster = ClusterSettings(nodes=2, pace=Pace(speed=50.0), lifecycle=False)
         settings = SandboxSettings(cluster=cluster, secure=True, kubeconfig_out=kubeconfig, narrate=False)
         writer = LineWriter(sys.stdout, lambda count: f"({count} lines left out)")
-        super().__init__(settings, SystemClock(), SeededRng(), writer, colour=False)
+        super().__init__(settings, SteppableClock(SystemClock()), SeededRng(), writer, colour=False)
         self._record = record
         self._server = HttpServer(self._answer)
         self.door = HttpServer(self.api.handle)

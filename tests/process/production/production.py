@@ -50,6 +50,20 @@ LEASE_SECONDS = 6.0
 # For tests in which nothing may cost the leader its Lease: as shipped.
 SHIPPED_LEASE = {}
 
+# Controllers of odd_controllers.py that do what they are told, and what is done about it, quickly.
+MISBEHAVING = {
+    "controllers": {
+        "odd": {"implementation": "odd_controllers:Odd"},
+        "hanging": {"implementation": "odd_controllers:Hanging", "reconcileTimeout": "1s"},
+    },
+    "hosts": {
+        "heartbeatPeriod": "0.2s",
+        "restartBackoff": "0.2s",
+        "hangDeadline": "6s",
+        "limitsOf": {"odd": {"memory": "200Mi", "processes": 5}},
+    },
+}
+
 
 def wait_for(condition, what=""):
     """Look until the condition gives something true; return that. Patient: machines stall."""
@@ -366,7 +380,8 @@ class Production:
     def settled(self, name, replicas, plural=SETS):
         """Say whether it has what it wants, and says so."""
         status = self.call("GET", f"{plural}/{name}").get("status", {})
-        return status.get("readyReplicas", 0) == replicas == self.count(name)
+        # The pods are many: they are not asked for before the status says so.
+        return status.get("readyReplicas", 0) == replicas and self.count(name) == replicas
 
     def wait_served(self, name, replicas, plural=SETS):
         wait_for(lambda: self.settled(name, replicas, plural), f"{replicas} pods of {name}")

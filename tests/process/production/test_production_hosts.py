@@ -8,21 +8,9 @@ import os
 import signal
 
 import pytest
-from production import SETS, SHIPPED_LEASE, merged, now, wait_for
+from production import MISBEHAVING, SETS, SHIPPED_LEASE, merged, now, wait_for
 
-ODD = {
-    "controllers": {
-        "odd": {"implementation": "odd_controllers:Odd"},
-        "hanging": {"implementation": "odd_controllers:Hanging", "reconcileTimeout": "1s"},
-    },
-    "hosts": {
-        "heartbeatPeriod": "0.2s",
-        "restartBackoff": "0.2s",
-        "hangDeadline": "6s",
-        "limitsOf": {"odd": {"memory": "200Mi", "processes": 5}},
-    },
-}
-CONFIGURATION = merged(SHIPPED_LEASE, ODD)
+CONFIGURATION = merged(SHIPPED_LEASE, MISBEHAVING)
 
 
 def standing(production, moved):
