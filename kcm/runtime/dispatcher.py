@@ -117,7 +117,7 @@ class Dispatcher:
                 if (rest := self._rest_of(key)) > 0:
                     self._queue.postpone(key, rest)
                     continue
-                with self._metrics.reconciling(), self._trace(str(key), self._queue.waited(key)):
+                with self._metrics.reconciling(), self._trace(key, self._queue.waited(key)):
                     await self._process(key)
             finally:
                 self._queue.done(key)

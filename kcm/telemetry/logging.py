@@ -20,6 +20,7 @@ import sys
 from typing import Any, Literal, TextIO
 
 from kcm.telemetry.formats import Format, json_format, text_format
+from kcm.telemetry.tracing import TRACE_ID, current
 from kcm.telemetry.writer import LineWriter
 
 LEVELS = {
@@ -72,6 +73,8 @@ class Logger:
         if not self._log.isEnabledFor(level):
             return
         merged = {**self._bound, **fields} if self._bound else fields
+        if span := current():
+            merged = {**merged, "trace": span.traceparent[TRACE_ID]}
         # A percent sign in `message` is text: with no arguments logging does not format it.
         record = self._log.makeRecord(self._log.name, level, "", 0, message, (), None)
         record.fields = merged

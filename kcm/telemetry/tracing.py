@@ -25,12 +25,14 @@ from kcm.telemetry.cleaning import clean_text
 
 LONGEST_TEXT = 512
 PER_MILLION = 1_000_000
+# Where a traceparent has the identity of the whole trace.
+TRACE_ID = slice(3, 35)
 _HEX = "0123456789abcdef"
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 Attribute = str | int | float | bool
 # What surrounds a reconcile: of this key, which has waited for so many seconds.
-Trace: TypeAlias = Callable[[str, float], AbstractContextManager[None]]
+Trace: TypeAlias = Callable[[object, float], AbstractContextManager[None]]
 
 
 class TraceSettings(msgspec.Struct, frozen=True):
@@ -137,11 +139,11 @@ class Tracer:
         """Return a random identity that is not nought."""
         return self._rng.text(_HEX, digits - 1) + self._rng.text(_HEX[1:], 1)
 
-    def reconciling(self, controller: str, key: str, queued: float) -> AbstractContextManager[None]:
+    def reconciling(self, controller: str, key: object, queued: float) -> AbstractContextManager[None]:
         """Return the span of one reconcile, if it is one of those that are traced; `queued` is seconds."""
         if self._rng.uniform(0, PER_MILLION) >= self._per_million:
             return _NOTHING
-        return self._reconciling(controller, key, queued)
+        return self._reconciling(controller, str(key), queued)
 
     @contextmanager
     def _reconciling(self, controller: str, key: str, queued: float) -> Iterator[None]:
@@ -157,7 +159,7 @@ class Tracer:
             span.finish()
 
 
-def untraced(key: str, queued: float) -> AbstractContextManager[None]:
+def untraced(key: object, queued: float) -> AbstractContextManager[None]:
     """Surround a reconcile with nothing: where nobody traces."""
     return _NOTHING
 

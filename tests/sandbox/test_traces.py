@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from kcm.base.clock import SystemClock
 from kcm.base.rng import SeededRng
@@ -19,8 +20,9 @@ from kcm.host.messages import Configure
 from kcm.host.traces import HostTraces
 from kcm.objects import Key, Pod
 from kcm.serving.http import HttpServer, Request, Response
+from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
-from kcm.telemetry.tracing import TraceSettings
+from kcm.telemetry.tracing import TraceSettings, continuing
 from kcm.testing.loopback import LoopbackTransport
 from kcm.testing.virtual import run
 from kcm.testing.world import WORKLOADS, World, deployment, quick_configuration
@@ -108,6 +110,15 @@ def test_a_rollout_is_told_as_reconciles_and_their_requests() -> None:
     assert [attributes(span)["http.response.status_code"] for span in pods] == ["201"] * 3
     controllers = {attributes(span)["kcm.controller"] for span in reconciles.values()}
     assert controllers >= {"replicaset", "deployment"}
+
+
+def test_log_records_of_a_traced_reconcile_name_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    log = logger("controller.c").bind(key="default/web")
+    with caplog.at_level("INFO"), continuing(f"00-{'ab' * 16}-{'cd' * 8}-01"):
+        log.info("made", size=3)
+    log.warning("untraced")
+    fields = [record.fields for record in caplog.records]  # type: ignore[attr-defined]  # ours
+    assert fields == [{"key": "default/web", "size": 3, "trace": "ab" * 16}, {"key": "default/web"}]
 
 
 def test_by_default_nobody_is_told_anything() -> None:
