@@ -178,4 +178,5 @@ def spec_of(watch: Watch) -> WatchSpec:
         namespace=watch.namespace,
         label_selector=watch.label_selector,
         field_selector=watch.field_selector,
+        metadata_only=watch.metadata_only,
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from kcm.cache.projection import projection_of
+from kcm.cache.projection import Fields, Projection, projection_of
 from kcm.objects.resource import Resource
 from kcm.objects.selectors import Selector
 from kcm.runtime.controller import Controller
@@ -90,10 +90,19 @@ def _fault_of_types(declared: Iterable[Watch]) -> str:
             )
         seen.add(type_)
         try:
-            projection_of(type_)
+            projection = projection_of(type_)
         except (ValueError, TypeError, NameError) as error:
             return f"watches {type_.__name__}, whose fields cannot be understood: {error}"
+        if watch.metadata_only and (more := _beyond_metadata(projection)):
+            return f"watches {type_.__name__} metadata_only, which reads {', '.join(more)} too"
     return ""
+
+
+def _beyond_metadata(projection: Projection) -> list[str]:
+    """Return the fields that a type reads and that are not sent with the metadata alone."""
+    members = projection.members if isinstance(projection, Fields) else ()
+    own = [name for name, each in members if name not in ("apiVersion", "kind", "metadata")]
+    return [name for name in own if dict(members)[name] != Fields(())]
 
 
 def _fault_of_selection(watch: Watch) -> str:

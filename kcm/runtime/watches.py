@@ -50,6 +50,7 @@ class Watch(msgspec.Struct, frozen=True):
     discovers: ResourceFilter | None = None
     touches: Touches | None = None
     when: Predicate | None = None
+    metadata_only: bool = False
 
 
 def primary(
@@ -60,12 +61,15 @@ def primary(
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
     when: Predicate | None = None,
+    metadata_only: bool = False,
 ) -> Watch:
     """Declare the type whose objects are reconciled: a change of one touches its own key.
 
-    `when`: which updates count (see `kcm.runtime.predicates`).
+    `when`: which updates count (see `kcm.runtime.predicates`). `metadata_only`: the server leaves out what
+    is in the objects; for types that declare nothing but their metadata.
     """
-    return Watch(type_, "primary", namespace, label_selector, field_selector, indexes or {}, when=when)
+    limits = (namespace, label_selector, field_selector, indexes or {})
+    return Watch(type_, "primary", *limits, when=when, metadata_only=metadata_only)
 
 
 def owns(
@@ -77,15 +81,15 @@ def owns(
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
     when: Predicate | None = None,
+    metadata_only: bool = False,
 ) -> Watch:
     """Declare a type whose objects the primaries control: a change touches the controlling owner.
 
     With `adopts`, a change of an object without controller touches every primary of its
     namespace whose selector (what `adopts` returns for it) matches the object's labels.
     """
-    return Watch(
-        type_, "owned", namespace, label_selector, field_selector, indexes or {}, None, adopts, when=when
-    )
+    limits = (namespace, label_selector, field_selector, indexes or {})
+    return Watch(type_, "owned", *limits, adopts=adopts, when=when, metadata_only=metadata_only)
 
 
 def watches(
@@ -97,6 +101,7 @@ def watches(
     field_selector: str = "",
     indexes: Mapping[str, Index] | None = None,
     when: Predicate | None = None,
+    metadata_only: bool = False,
 ) -> Watch:
     """Declare another type; `to(object)` or `to(object, cache)` names the keys that it touches.
 
@@ -104,7 +109,8 @@ def watches(
     the change itself included; look there by index (`cache.by_index`), since a list of all primaries for
     every change is a cost that grows with both. A primary that is not in it yet wakes itself when it comes.
     """
-    return Watch(type_, "mapped", namespace, label_selector, field_selector, indexes or {}, to, when=when)
+    limits = (namespace, label_selector, field_selector, indexes or {})
+    return Watch(type_, "mapped", *limits, to=to, when=when, metadata_only=metadata_only)
 
 
 def discovers(

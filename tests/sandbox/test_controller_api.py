@@ -41,9 +41,10 @@ from kcm import (
     writes,
 )
 from kcm.config.schema import ControllerConfig
-from kcm.objects import ConfigMap, Namespace, ObjectMeta, Pod, Untyped, owned_by, raw, untyped
+from kcm.objects import ConfigMap, Namespace, ObjectMeta, Pod, Resource, Spec, Untyped, owned_by, raw, untyped
 from kcm.runtime import blocking
 from kcm.runtime.controller import allowance_of
+from kcm.serving.http import Request, Response
 from kcm.telemetry import logging
 from kcm.testing.objects import existing
 from kcm.testing.virtual import run
@@ -135,6 +136,35 @@ SHOPS = "/apis/shops.example.com/v1/namespaces/default/shops"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
+class Labelled(Resource[Spec], frozen=True, kw_only=True):
+    """The metadata of a ConfigMap."""
+
+    api, kind, plural = "v1", "ConfigMap", "configmaps"
+    metadata: ObjectMeta
+    spec: Spec = Spec()
+
+
+class Frugal(Controller[Labelled, Labelled]):
+    """Has the server leave out what it does not read."""
+
+    name = "frugal"
+    watches = (primary(Labelled, namespace="default", label_selector="mine=true", metadata_only=True),)
+    writes = writes(Labelled, "patch")
+
+    def observe(self, cache: Cache, key: Key) -> Labelled | None:
+        return cache.get(Labelled, key)
+
+    async def reconcile(self, ctx: Context, seen: Labelled) -> Result:
+        if "seen" not in seen.metadata.annotations:
+            changes = {"metadata": {"annotations": {"seen": "yes"}}}
+            (await ctx.apply(Plan.patch(seen, changes, because="new"))).raise_failure()
+        return Done()
+
+
+class Greedy(Steps):
+    watches = (primary(ConfigMap, metadata_only=True),)
+
+
 class ShopsOfOthers(Controller[Untyped, Untyped]):
     """Works with a type that nobody has declared."""
 
@@ -187,6 +217,35 @@ def test_a_type_that_nobody_has_declared_is_watched_indexed_applied_and_patched(
             await daemon.stop()
 
     run(main())
+
+
+def test_of_a_watch_of_metadata_the_rest_is_never_sent() -> None:
+    asked: set[str] = set()
+
+    async def main() -> None:
+        async with World(nodes=0) as world:
+            handle = world.api.handle
+
+            async def listen(request: Request) -> Response:
+                if request.path == MAPS and request.method == "GET" and request.query:
+                    asked.add(request.headers["accept"].partition(";g=")[0])
+                return await handle(request)
+
+            world.api.handle = listen  # type: ignore[method-assign]  # what the daemon connects to
+            daemon = world.start({"mine": f"{__name__}:Frugal"})
+            metadata = {"name": "a", "labels": {"mine": "true"}}
+            await world.call("POST", MAPS, {"metadata": metadata, "data": {"x": "1"}})
+
+            async def seen() -> bool:
+                found = await world.call("GET", f"{MAPS}/a")
+                return found["metadata"].get("annotations") == {"seen": "yes"} and found["data"] == {"x": "1"}
+
+            await world.until(seen)
+            await daemon.stop()
+
+    run(main())
+    assert asked
+    assert all(each.startswith("application/json;as=PartialObjectMetadata") for each in asked)
 
 
 def play(kind: type[Controller[Any, Any]], story: Story) -> None:
@@ -695,6 +754,7 @@ class Unfinished(Controller[ConfigMap, ConfigMap]):
         pytest.param(Single, "put it into a tuple", id="no comma"),
         pytest.param(Empty, "needs primary(T)", id="nothing watched"),
         pytest.param(Twice, "has 2 primaries", id="two primaries"),
+        pytest.param(Greedy, "metadata_only, which reads data, spec too", id="more than metadata"),
         pytest.param(Odd, "must be a class derived from kcm.objects.Spec", id="settings that are none"),
         pytest.param(Nowhere, "'Not There', which is no name of a namespace", id="no namespace"),
         pytest.param(Scoped, "objects of this type are in none", id="a namespace of cluster-scoped objects"),
