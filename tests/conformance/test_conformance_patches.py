@@ -129,6 +129,64 @@ def test_a_patch_that_makes_it_unreadable_is_invalid(target, map_path, kind, cha
     assert answer.causes == [("FieldValueInvalid", "patch")]
 
 
+UNFIT = {
+    "text-as-number": ({"spec": {"replicas": "x"}}, "unrecognized type: int32"),
+    "bool-as-number": ({"spec": {"replicas": True}}, "unrecognized type: int32"),
+    "fraction-as-number": ({"spec": {"replicas": 1.5}}, "cannot convert float64 to int32"),
+    "text-as-long": ({"metadata": {"generation": "x"}}, "unrecognized type: int64"),
+    "number-as-bool": ({"spec": {"paused": 1}}, "unrecognized type: bool"),
+    "text-as-object": ({"spec": "x"}, "cannot restore struct from: string"),
+    "list-as-object": ({"spec": [1]}, "cannot restore struct from: slice"),
+    "text-as-list": ({"metadata": {"finalizers": "x"}}, "cannot restore slice from string"),
+    "text-as-map": ({"metadata": {"labels": "x"}}, "cannot restore map from string"),
+    "list-as-map": ({"metadata": {"labels": ["x"]}}, "cannot restore map from slice"),
+    "number-as-text": ({"metadata": {"labels": {"a": 1}}}, "cannot convert int64 to string"),
+    "fraction-as-text": ({"metadata": {"labels": {"a": 1.5}}}, "unrecognized type: string"),
+    "bool-as-text": ({"metadata": {"annotations": {"a": True}}}, "unrecognized type: string"),
+    "list-as-either": (
+        {"spec": {"strategy": {"rollingUpdate": {"maxSurge": [1]}}}},
+        "json: cannot unmarshal array into Go value of type int32",
+    ),
+    "text-as-time": (
+        {"metadata": {"creationTimestamp": "soon"}},
+        'parsing time "soon" as "2006-01-02T15:04:05Z07:00": cannot parse "soon" as "2006"',
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def workload_path(target, paths):
+    """A deployment that is patched only in vain."""
+    target.post(paths.of("deployments"), workload(name="unfit")).ok(201)
+    return paths.of("deployments", "unfit")
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_strategic_patch_that_does_not_fit_is_told_in_the_converters_words(target, workload_path, case):
+    """reference: apiserver 7: the merged object is converted to its type: 422 of the field `patch`"""
+    change, words = UNFIT[case]
+    answer = target.patch(workload_path, change, STRATEGIC).ok(422)
+    assert answer.message.endswith(f": {words}")
+
+
+def test_a_number_that_is_too_large_is_shown_where_a_merge_patch_does_not_fit(target, workload_path):
+    """reference: apiserver 7: the patched object is decoded again"""
+    answer = target.patch(workload_path, {"spec": {"replicas": 99999999999}}, MERGE).ok(422)
+    end = (
+        "cannot unmarshal number 99999999999 into Go struct field DeploymentSpec.spec.replicas of type int32"
+    )
+    assert answer.message.endswith(end)
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "Secret"}, {"apiVersion": "apps/v1"}, {"apiVersion": "v2", "kind": "Other"}]
+)
+def test_a_strategic_patch_goes_by_the_kind_of_its_url(target, map_path, change):
+    """reference: apiserver 7: what it says of kind and version does not matter"""
+    found = target.patch(map_path, {**change, "data": {"c": "3"}}, STRATEGIC, dryRun="All").ok(200).json
+    assert (found["apiVersion"], found["kind"], found["data"]["c"]) == ("v1", "ConfigMap", "3")
+
+
 def test_force_is_for_apply_only(target, map_path):
     """reference: apiserver 7: `force` only with apply (422)"""
     answer = target.patch(map_path, {"data": {}}, MERGE, force="true").ok(422)

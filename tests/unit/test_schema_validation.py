@@ -327,7 +327,7 @@ TYPES = [
     ),
     (
         {"spec": {"replicas": 2**40}},
-        "cannot unmarshal number into Go struct field DeploymentSpec.spec.replicas",
+        "cannot unmarshal number 1099511627776 into Go struct field DeploymentSpec.spec.replicas",
     ),
     (
         {"spec": {"paused": 1}},

@@ -8,6 +8,7 @@ as long as its request.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kcm.sandbox.api.errors import (
@@ -68,7 +69,7 @@ class Patch:
             elif self.media == MERGE_PATCH:
                 patched = merge_patch(document, self._patch)
             else:
-                patched = strategic_merge(self._nature, document, self._patch)
+                patched = _of_the_same_kind(strategic_merge(self._nature, document, self._patch), document)
         except PatchError as error:
             if self.media == JSON_PATCH:
                 raise rejected() from None
@@ -80,8 +81,52 @@ class Patch:
         """Return the refusal of what the patch made of an object, which its kind cannot hold."""
         strategic = self.media == STRATEGIC_PATCH
         shown = shown_map(self._patch) if strategic else encode(self._result).decode()
-        message = f"Invalid value: {go_quote(shown)}: {failure.problem}"
+        problem = _converted(failure.problem) if strategic else failure.problem
+        message = f"Invalid value: {go_quote(shown)}: {problem}"
         return patch_refused(cause("patch", message, "FieldValueInvalid"))
+
+
+def _of_the_same_kind(patched: Json, document: Json) -> Json:
+    """Return the document with the kind it had: a strategic merge patch goes by the kind of its URL."""
+    for name in ("apiVersion", "kind"):
+        if isinstance(patched.get(name), str) and name in document:
+            patched[name] = document[name]
+    return patched
+
+
+_MISMATCH = re.compile(
+    r"json: cannot unmarshal (?P<found>\w+)(?P<amount> [\d.e+-]+)? "
+    r"into Go struct field \S+\.(?P<field>\w+) of type (?P<type>.+)"
+)
+_FOUND = {"array": "slice", "object": "map"}
+# These read their own JSON, and complain in its words.
+_OWN_READERS = frozenset(("v1.Time", "v1.MicroTime", "resource.Quantity", "[]uint8"))
+_EITHER = frozenset(("maxSurge", "maxUnavailable", "minAvailable", "targetPort"))
+
+
+def _converted(problem: str) -> str:
+    """Return a decoder's complaint in the words of the converter that strategic merge patches go through."""
+    seen = _MISMATCH.fullmatch(problem)
+    if seen is None or seen["type"] in _OWN_READERS:
+        return problem
+    found, amount, type_ = seen["found"], seen["amount"] or "", seen["type"]
+    if seen["field"] in _EITHER:
+        return f"json: cannot unmarshal {found}{amount} into Go value of type {type_}"
+    fraction = "." in amount
+    kind = _FOUND.get(found, ("float64" if fraction else "int64") if found == "number" else found)
+    match type_:
+        case "int32" | "int64" if fraction:
+            return f"cannot convert float64 to {type_}"
+        case "string" if kind == "int64":
+            return "cannot convert int64 to string"
+        case "int32" | "int64" | "float64" | "bool" | "string":
+            return f"unrecognized type: {type_}"
+        case _ if type_.startswith("[]"):
+            return f"cannot restore slice from {kind}"
+        case _ if type_.startswith("map["):
+            return f"cannot restore map from {kind}"
+        case _:
+            return f"cannot restore struct from: {kind}"
 
 
 def _check_operations(patch: Any) -> None:

@@ -27,7 +27,8 @@ _GO_TYPES = {
     "bool": "bool",
     "bytes": "[]uint8",
     "quantity": "resource.Quantity",
-    "intOrString": "intstr.IntOrString",
+    # A number or a text is both right, so what else there is was read as a number.
+    "intOrString": "int32",
     "time": "v1.Time",
     "microTime": "v1.MicroTime",
 }
@@ -175,8 +176,10 @@ def _read_time(value: str) -> None:
 
 
 def _mismatch(type_: TypeDef, path: str, shape: Shape, value: Any) -> str:
+    # A whole number that does not fit is shown; one of the wrong type is not.
+    large = type(value) is int and shape.name in _BITS
     return (
-        f"json: cannot unmarshal {json_type(value)} into Go struct field "
+        f"json: cannot unmarshal {f'number {value}' if large else json_type(value)} into Go struct field "
         f"{type_.name.rpartition('.')[2]}.{path} of type {_go_type(shape)}"
     )
 
