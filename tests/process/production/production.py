@@ -8,6 +8,7 @@ first pods are ready a `kcm run` of the administrator's does it, under the same 
 Everything is judged by what the server wrote down: `record` and `verdict`.
 """
 
+import bisect
 import contextlib
 import itertools
 import json
@@ -157,10 +158,13 @@ class Record:
         return self._lines
 
     def _of(self, kind, since, wanted):
+        lines = self.lines()
+        # It is asked again and again, and may be long.
+        begin = bisect.bisect_left(lines, since, key=lambda line: line[1]["at"])
         return [
             fields
-            for each, fields in self.lines()
-            if each == kind and fields["at"] >= since and wanted.items() <= fields.items()
+            for each, fields in itertools.islice(lines, begin, None)
+            if each == kind and wanted.items() <= fields.items()
         ]
 
     def requests(self, since=0.0, **wanted):
