@@ -41,6 +41,7 @@ VARIES = (
     (r"\d\d:\d\d:\d\d\.\d{3}", r"\d\d:\d\d:\d\d\.\d{3}"),
     (r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"[0-9a-f-]{36}"),
     (r"-[0-9a-z]{9,10}-[0-9a-z]{5}\b", r"-[0-9a-z]+-[0-9a-z]{5}"),  # the end of a pod's name
+    (r" in \d+\.\d+s$", r" in [\d.]+s(?: \([\d:]+\))?"),  # a run of pytest
     (r"\d+\.\d+", r"\d+(?:\.\d+)?"),  # seconds, MiB
     (r"\b\d+(?:ms|s|m)\b", r"(?:\d+(?:ms|s|m|h))+"),  # an age
     (r"\b\d{4,}\b", r"\d+"),  # a port, a process
@@ -132,6 +133,7 @@ def _literally(text: str) -> str:
 
 
 def test_what_varies_matches_its_shape_and_nothing_else() -> None:
+    assert pattern_of("… passed in 5.46s\n").fullmatch("9 passed in 62.88s (0:01:02)\n")
     shown = "NAME  AGE\nweb-5f8c6d7b9c-4xk2p   3s\n…\nport 127.0.0.1:8085, …\n"
     assert pattern_of(shown).fullmatch("NAME   AGE\nweb-7d9f-abcde  1m12s\nmore\nport 127.0.0.1:41234, all\n")
     assert not pattern_of(shown).fullmatch("NAME   AGE\nwww-7d9f-abcde  1m12s\nport 127.0.0.1:41234, all\n")
