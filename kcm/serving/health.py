@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from prometheus_client import Counter, Gauge
+
 from kcm.serving.http import Request, Response
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -136,16 +138,22 @@ class CheckMetrics:
             "Results of checks: success or error. Each is looked at once a second, and by probes.",
             ("name", "type", "status"),
         )
+        self._shown: dict[tuple[str, str], tuple[Gauge, Counter, Counter]] = {}
 
     def judged(self, endpoint: str, name: str, passes: bool) -> None:
         """Note a result."""
-        self._now.labels(name, endpoint).set(passes)
-        for status, holds in (("success", passes), ("error", not passes)):
+        shown = self._shown.get((endpoint, name))
+        if shown is None:
             # Both are there from the start: nobody sees a counter rise that begins at one.
-            self._all.labels(name, endpoint, status).inc(holds)
+            error, success = (self._all.labels(name, endpoint, status) for status in ("error", "success"))
+            shown = self._shown[endpoint, name] = (self._now.labels(name, endpoint), error, success)
+        now, error, success = shown
+        now.set(passes)
+        (success if passes else error).inc()
 
     def forget(self, endpoint: str, name: str) -> None:
         """Show a check no more that is no more."""
+        self._shown.pop((endpoint, name), None)
         self._now.remove(name, endpoint)
 
 
