@@ -2,11 +2,13 @@
 
 `KubeconfigCredentials.open` checks the files and the policy at once, without running anything;
 the first `current()` runs the plugin, if there is one. Guarantees: files, plugins and identity
-providers are waited for beside the event loop; one refresh runs at a time and all who need it
+providers are waited for beside the event loop; the files are followed: another certificate, authority
+or token in them is used within `CHECK_SECONDS`, or at once after a refusal, and what is torn or does not
+fit together leaves the last good content in force; one refresh runs at a time and all who need it
 share it; what expires is renewed `AHEAD` seconds before; when renewing fails, what has not yet
 expired stays in use. Whoever owns the source calls `current()` every few seconds from a task of
-its own: that renews without a request's time-out, and shows when hosts need new ones. Owns the
-present credentials.
+its own: that renews without a request's time-out, and shows when hosts need new ones. Another *way*
+to log in (a plugin, say) is not taken up while running. Owns the present credentials.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ import base64
 import binascii
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from kcm.base.clock import Clock
+from kcm.base.errors import ConfigurationError
 from kcm.client.credentials import Credentials, ssl_context
 from kcm.client.exec_plugin import ExecPolicy, check_plugin, run_plugin
 from kcm.client.kubeconfig_file import Login, read_kubeconfig
-from kcm.client.token_file import WatchedFile, looks_like_token, token_file
+from kcm.client.token_file import CHECK_SECONDS, WatchedFile, looks_like_token, token_file
 from kcm.client.transport import NotSent
+from kcm.telemetry.logging import logger
+
+log = logger("client.credentials")
 
 AHEAD = timedelta(seconds=60)
 PLUGIN_TIMEOUT = 30.0
@@ -38,8 +44,20 @@ class KubeconfigCredentials:
     """A `CredentialSource`."""
 
     def __init__(
-        self, login: Login, policy: ExecPolicy, clock: Clock, environment: Mapping[str, str]
+        self,
+        login: Login,
+        policy: ExecPolicy,
+        clock: Clock,
+        environment: Mapping[str, str],
+        read: Callable[[], Login] | None = None,
     ) -> None:
+        """`read` reads the files again; None: they are not followed."""
+        self._read = read
+        # They may have changed since they were read: the first look reads them again.
+        self._stamps: tuple[tuple[int, int, int] | None, ...] = ()
+        self._looked_at = clock.monotonic()
+        self._following = False
+        self._complained = False
         self._login = login
         self._clock = clock
         self._environment = environment
@@ -76,9 +94,10 @@ class KubeconfigCredentials:
             return read_kubeconfig(files, context=context, master=master, allow_insecure=allow_insecure)
 
         login = await asyncio.to_thread(read)
-        return cls(login, policy or ExecPolicy(), clock, environment)
+        return cls(login, policy or ExecPolicy(), clock, environment, read)
 
     async def current(self) -> Credentials:
+        await self._follow_files(now=False)
         if self._token_file is not None:
             self._follow(now=False)
             return self._credentials
@@ -90,6 +109,7 @@ class KubeconfigCredentials:
         return await self._renew(self._credentials)
 
     async def refresh(self) -> Credentials:
+        await self._follow_files(now=True)
         if self._token_file is not None:
             self._follow(now=True)
             return self._credentials
@@ -102,6 +122,43 @@ class KubeconfigCredentials:
         before = self._token_file.text
         if self._token_file.look(now=now) is not before:
             self._credentials = self._plain()
+
+    async def _follow_files(self, *, now: bool) -> None:
+        """Take over what has changed in the files that the login is made of."""
+        time = self._clock.monotonic()
+        if self._read is None or self._following or (not now and time - self._looked_at < CHECK_SECONDS):
+            return
+        self._looked_at = time
+        stamps = _stamps_of(self._login.files)
+        if stamps == self._stamps:
+            return
+        self._following = True
+        try:
+            self._adopt(await asyncio.to_thread(self._read))
+        except ConfigurationError as error:
+            if not self._complained:
+                log.warning("kubeconfig cannot be used, keeping what it said before", error=str(error))
+            self._complained = True
+        else:
+            self._stamps = stamps
+            self._complained = False
+        finally:
+            self._following = False
+
+    def _adopt(self, login: Login) -> None:
+        old = self._login
+        if (login.exec, login.oidc, login.token_file) != (old.exec, old.oidc, old.token_file):
+            raise ConfigurationError(login.where, "users", "another way to log in: restart kcm for that")
+        candidate = _with_login(self._credentials, login, keep=bool(login.exec or login.oidc))
+        if self._token_file is not None:
+            candidate = msgspec.structs.replace(candidate, authorization=f"Bearer {self._token_file.text}")
+        if candidate.server.startswith("https"):
+            # A certificate that came before its key is no pair yet.
+            ssl_context(candidate)
+        self._login = login
+        if candidate != self._credentials:
+            self._credentials = candidate
+            log.info("kubeconfig has changed", file=login.where)
 
     async def _renew(self, stale: Credentials, *, refused: bool = False) -> Credentials:
         """Get new ones, unless somebody else did while we waited for the lock."""
@@ -144,19 +201,42 @@ class KubeconfigCredentials:
         return msgspec.structs.replace(plain, authorization=f"Bearer {token}", expires=_expiry(token))
 
     def _plain(self) -> Credentials:
-        login = self._login
-        authorization = login.authorization
+        credentials = _with_login(Credentials(server=self._login.server), self._login, keep=False)
         if self._token_file is not None:
-            authorization = f"Bearer {self._token_file.text}"
-        return Credentials(
-            server=login.server,
-            ca_pem=login.ca_pem,
-            client_certificate_pem=login.client_certificate_pem,
-            client_key_pem=login.client_key_pem,
-            authorization=authorization,
-            tls_server_name=login.tls_server_name,
-            insecure=login.insecure,
-        )
+            return msgspec.structs.replace(credentials, authorization=f"Bearer {self._token_file.text}")
+        return credentials
+
+
+def _with_login(credentials: Credentials, login: Login, *, keep: bool) -> Credentials:
+    """Return them with what the files say. `keep`: but for what a plugin or provider has given."""
+    changed = msgspec.structs.replace(
+        credentials,
+        server=login.server,
+        ca_pem=login.ca_pem,
+        tls_server_name=login.tls_server_name,
+        insecure=login.insecure,
+    )
+    if keep:
+        return changed
+    return msgspec.structs.replace(
+        changed,
+        authorization=login.authorization,
+        client_certificate_pem=login.client_certificate_pem,
+        client_key_pem=login.client_key_pem,
+    )
+
+
+def _stamps_of(files: Sequence[str]) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what changes when a file does; None for one that is not there."""
+
+    def stamp(file: str) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(file)
+        except OSError:
+            return None
+        return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+    return tuple(map(stamp, files))
 
 
 class _OidcAnswer(msgspec.Struct, frozen=True, rename="camel"):

@@ -80,7 +80,10 @@ class _Context(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """One server and one way to log in there, as a kubeconfig names them. `where`: for complaints."""
+    """One server and one way to log in there, as a kubeconfig names them.
+
+    `where`: for complaints. `files`: all whose content this is made of, but for the token file.
+    """
 
     where: str
     server: str
@@ -93,6 +96,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     token_file: str = ""
     exec: ExecPlugin | None = None
     oidc: Mapping[str, str] | None = None
+    files: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Login(where={self.where!r}, server={self.server!r})"
@@ -111,6 +115,7 @@ class _Merged:
 
     def __init__(self, files: Sequence[str]) -> None:
         self.where = files[0]
+        self.files = list(files)
         self.current = ""
         self.entries: dict[tuple[str, str], _Entry] = {}
         for file in files:
@@ -152,7 +157,7 @@ def read_kubeconfig(
         raise ConfigurationError(merged.where, "contexts", f"has no context {name!r}")
     chosen = _typed(entry, _Context)
     cluster = _cluster(merged, entry, chosen, master, allow_insecure)
-    return _user(merged, entry, chosen, cluster)
+    return msgspec.structs.replace(_user(merged, entry, chosen, cluster), files=tuple(merged.files))
 
 
 def _cluster(merged: _Merged, context: _Entry, chosen: _Context, master: str, allow_insecure: bool) -> Login:
@@ -179,7 +184,11 @@ def _cluster(merged: _Merged, context: _Entry, chosen: _Context, master: str, al
         where=context.file,
         server=server,
         ca_pem=_pem(
-            entry, "certificate-authority", cluster.certificate_authority_data, cluster.certificate_authority
+            merged,
+            entry,
+            "certificate-authority",
+            cluster.certificate_authority_data,
+            cluster.certificate_authority,
         ),
         tls_server_name=cluster.tls_server_name,
         insecure=cluster.insecure_skip_tls_verify,
@@ -195,8 +204,10 @@ def _user(merged: _Merged, context: _Entry, chosen: _Context, login: Login) -> L
     user = _typed(entry, _User)
     if user.impersonate:
         raise ConfigurationError(entry.file, f"{entry.key}.as", "kcm does not impersonate")
-    certificate = _pem(entry, "client-certificate", user.client_certificate_data, user.client_certificate)
-    private_key = _pem(entry, "client-key", user.client_key_data, user.client_key)
+    certificate = _pem(
+        merged, entry, "client-certificate", user.client_certificate_data, user.client_certificate
+    )
+    private_key = _pem(merged, entry, "client-key", user.client_key_data, user.client_key)
     if bool(certificate) != bool(private_key):
         raise ConfigurationError(entry.file, entry.key, "client-certificate and client-key belong together")
     login = msgspec.structs.replace(login, client_certificate_pem=certificate, client_key_pem=private_key)
@@ -254,7 +265,7 @@ def _typed(entry: _Entry, type_: type[Any]) -> Any:
         raise ConfigurationError(entry.file, entry.key + place.rstrip("`"), reason) from None
 
 
-def _pem(entry: _Entry, key: str, data: str, path: str) -> str:
+def _pem(merged: _Merged, entry: _Entry, key: str, data: str, path: str) -> str:
     """Return PEM text given in place as base64, or in a file; data wins, as in kubectl."""
     where = f"{entry.key}.{key}"
     if data:
@@ -265,6 +276,7 @@ def _pem(entry: _Entry, key: str, data: str, path: str) -> str:
     if not path:
         return ""
     file = _absolute(entry.file, path)
+    merged.files.append(file)
     try:
         with open(file, "rb") as opened:
             return opened.read(LONGEST_PEM).decode("ascii")
