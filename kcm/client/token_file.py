@@ -2,7 +2,8 @@
 
 Guarantees: a new content is seen within `CHECK_SECONDS`, or at once when asked; a file that is
 empty, unreadable, too long or torn in the middle of being replaced leaves the last good content
-in force. Reads block for a local file's time; they are at most 64 KiB (1 MiB for certificates).
+in force; a token that seems to be cut off waits until the server refuses the old one. Reads
+block for a local file's time; they are at most 64 KiB (1 MiB for certificates).
 """
 
 from __future__ import annotations
@@ -26,11 +27,21 @@ class WatchedFile:
     """A text file that is read again when it has changed. `whole` says if a content can be used."""
 
     def __init__(
-        self, path: str, clock: Clock, whole: Callable[[str], bool], *, where: str, key: str, limit: int
+        self,
+        path: str,
+        clock: Clock,
+        whole: Callable[[str], bool],
+        *,
+        where: str,
+        key: str,
+        limit: int,
+        cut: Callable[[str, str], bool] = lambda text, before: False,
     ) -> None:
+        """`cut` says if a content, after the one in force before it, is only the beginning of one."""
         self._path = path
         self._clock = clock
         self._whole = whole
+        self._cut = cut
         self._limit = limit
         self._checked_at = clock.monotonic()
         self._seen = self._stamp()
@@ -52,7 +63,7 @@ class WatchedFile:
         if stamp == self._seen:
             return self.text
         text = self._load()
-        if text is not None:
+        if text is not None and (now or not self._cut(text, self.text)):
             self.text = text
             self._seen = stamp
             self._complained = False
@@ -82,6 +93,19 @@ def looks_like_token(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
+def looks_cut_off(text: str, before: str) -> bool:
+    """Say whether a token is less than a whole JWT, after one that was whole.
+
+    Signatures of one key are of one length, and the header names the key.
+    """
+    if before.startswith(text):
+        return text != before
+    parts, whole = text.split("."), before.split(".")
+    if len(whole) != 3:
+        return False
+    return len(parts) < 3 or (parts[0] == whole[0] and len(parts[2]) < len(whole[2]))
+
+
 def looks_like_pem(text: str) -> bool:
     """Say whether it is PEM from first to last line: a half-written file is not."""
     return text.startswith("-----BEGIN ") and text.endswith("-----") and "-----END " in text
@@ -89,7 +113,9 @@ def looks_like_pem(text: str) -> bool:
 
 def token_file(path: str, clock: Clock, *, where: str, key: str) -> WatchedFile:
     """Return a watched bearer token. `ConfigurationError` when there is none now."""
-    return WatchedFile(path, clock, looks_like_token, where=where, key=key, limit=LONGEST_TOKEN)
+    return WatchedFile(
+        path, clock, looks_like_token, where=where, key=key, limit=LONGEST_TOKEN, cut=looks_cut_off
+    )
 
 
 def pem_file(path: str, clock: Clock, *, where: str, key: str) -> WatchedFile:

@@ -90,6 +90,34 @@ def test_a_new_token_is_seen_in_time_and_a_torn_one_leaves_the_old_in_force(tmp_
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        pytest.param("head.pay", False, id="cut off in the middle"),
+        pytest.param("head.other.sig", False, id="cut off in the signature of another"),
+        pytest.param("head.payload.sign", False, id="the old one, cut off"),
+        pytest.param("head.other.erutangis", True, id="another of its issuer"),
+        pytest.param("other.payload.si", True, id="one of another key"),
+    ],
+)
+def test_a_token_that_was_cut_off_waits_until_the_old_one_is_refused(
+    tmp_path: Path, text: str, taken: bool
+) -> None:
+    async def scenario() -> None:
+        clock = MovableClock()
+        source = pod(tmp_path, clock)
+        (tmp_path / "token").write_text("head.payload.signature")
+        await source.refresh()
+        (tmp_path / "token").write_text(text + "\n")
+        clock.ahead += 20.0
+        seen = "Bearer " + (text if taken else "head.payload.signature")
+        assert (await source.current()).authorization == seen
+        # Whatever it looks like: what is refused cannot be better.
+        assert (await source.refresh()).authorization == f"Bearer {text}"
+
+    asyncio.run(scenario())
+
+
 def test_a_refusal_makes_the_token_be_read_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         source = pod(tmp_path, MovableClock())
