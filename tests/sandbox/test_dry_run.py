@@ -153,9 +153,9 @@ def test_of_autoscalers_it_tells_decisions_and_neither_readings_nor_words_nor_wh
             await world.call("POST", AUTOSCALERS, autoscaler("web", "web", "cpu"))
             await world.call("POST", AUTOSCALERS, autoscaler("no-request", "plain", "memory"))
             await world.call("POST", AUTOSCALERS, autoscaler("no-target", "gone", "cpu"))
-            await world.clock.sleep(600.0)
+            await world.clock.sleep(90.0)
             daemon = await rehearsing(world, {"hpa": AUTOSCALING["hpa"]})
-            await world.clock.sleep(300.0)
+            await world.clock.sleep(50.0)
             assert told(daemon) == []
             await working.stop()
             for name in ("web", "no-request", "no-target"):
@@ -163,10 +163,10 @@ def test_of_autoscalers_it_tells_decisions_and_neither_readings_nor_words_nor_wh
                 conditions = (await world.call("GET", path))["status"]["conditions"]
                 other = [{**each, "message": "in other words"} for each in conditions]
                 await world.patch(f"{path}/status", {"status": {"conditions": other}})
-            await world.clock.sleep(300.0)
+            await world.clock.sleep(50.0)
             assert told(daemon) == []
             await world.call("PUT", load, "3")
-            await world.clock.sleep(120.0)
+            await world.clock.sleep(60.0)
             assert any(each.startswith("scale deployments.apps default/web") for each in told(daemon))
             await daemon.stop()
 

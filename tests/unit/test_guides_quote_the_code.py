@@ -1,6 +1,7 @@
 """What the guides quote as kcm's output is what the code can print."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ GUIDES = [ROOT / "docs" / name for name in ("troubleshooting.md", "runbooks.md",
 LEAST = 4
 
 
+@functools.cache
 def literals():
     """Return every text of the sources, with … where something is filled in."""
     found = set()
