@@ -21,6 +21,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kcm.telemetry import logging
 from kcm.telemetry.families import (
     MOST_FAMILIES,
     MOST_HELP,
@@ -124,6 +125,11 @@ class _ProcessCollector(Collector):
             "kcm_process_resident_memory_bytes",
             "Memory in RAM, pages shared with other processes included.",
             value=_resident_bytes(used.ru_maxrss),
+        )
+        yield CounterMetricFamily(
+            "kcm_log_lines_dropped",
+            "Log lines that were given up because nobody reads them or the disk is full.",
+            value=logging.dropped(),
         )
 
 
