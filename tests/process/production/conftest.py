@@ -9,7 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "daemon"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from production import Production, verdict
+from production import Production
+from verdicts import verdict
 
 STAGES = []
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from production import Record, Term, verdict
+from verdicts import ACCOUNT, Record, Term, verdict
 
 ONE, TWO = "kcm/1 (kcm-a_1)", "kcm/1 (kcm-b_2)"
 PODS = "/api/v1/namespaces/default/pods"
@@ -15,9 +15,9 @@ def lease(at, holder):
     return {"commit": {**kept, "agent": f"kcm/1 ({holder})/leader-election"}}
 
 
-def request(began, agent, method="POST", path=PODS, status=201, preconditions=BOUND):
+def request(began, agent, method="POST", path=PODS, status=201, preconditions=BOUND, who=ACCOUNT):
     fields = {"began": began, "agent": f"{agent}/replicaset", "method": method, "path": path, "query": {}}
-    return {"request": {**fields, "status": status, "who": "w", "preconditions": preconditions, "at": began}}
+    return {"request": {**fields, "status": status, "who": who, "preconditions": preconditions, "at": began}}
 
 
 HANDED_OVER = [lease(1.0, "kcm-a_1"), lease(2.0, "kcm-a_1"), lease(5.0, ""), lease(6.0, "kcm-b_2")]
@@ -49,6 +49,7 @@ def test_writes_of_each_leader_in_its_term_are_in_order(judged):
         pytest.param(
             request(2.0, ONE, "DELETE", preconditions={"uid": "u"}), "S2", id="a deletion of any state"
         ),
+        pytest.param(request(2.0, ONE, who="system:admin"), "not as", id="a write in another name"),
         pytest.param(request(2.0, ONE, "GET", status=403), "forbidden", id="a right that is missing"),
         pytest.param({"broken": {"invariant": "no surplus", "text": "x", "at": 3.0}}, "no surplus", id="S1"),
     ],
