@@ -17,6 +17,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -97,7 +98,8 @@ class _Bridge:
         self.at_work = True
         self._hold(True)
         # A daemon: a thread that never comes back must not keep the process from ending.
-        threading.Thread(target=body, name="kcm reconcile", daemon=True).start()
+        known = copy_context()  # what it logs belongs to the trace of its reconcile
+        threading.Thread(target=known.run, args=(body,), name="kcm reconcile", daemon=True).start()
         try:
             while (asked := await self._asked.get()) is not None:
                 await self._answer(*asked)
@@ -162,14 +164,16 @@ class _Bridge:
 class BlockingContext:
     """What a blocking reconcile is handed: a `Context` whose methods wait. For its own thread only.
 
-    `key`: the object's; `log`: records of a message and keys; `dry_run`: nothing may be changed. What
-    is asked of it after the reconcile was cut off raises `ReconcileEnded`.
+    `key`: the object's; `log`: records of a message and keys; `dry_run`: nothing may be changed;
+    `traceparent`: see `Context.traceparent`. What is asked of it after the reconcile was cut off raises
+    `ReconcileEnded`.
     """
 
     def __init__(self, ctx: Context, bridge: _Bridge) -> None:
         self.key = ctx.key
         self.log = ctx.log
         self.dry_run = ctx.dry_run
+        self.traceparent = ctx.traceparent
         self._ctx = ctx
         self._ask = bridge.ask
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+import sys
+from types import ModuleType
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
+from kcm import BlockingController, Done, Plan, primary, writes
 from kcm.base.clock import SystemClock
 from kcm.base.rng import SeededRng
 from kcm.client.api import ApiClient
@@ -18,7 +21,7 @@ from kcm.config.schema import Configuration, TracingConfig
 from kcm.host import process
 from kcm.host.messages import Configure
 from kcm.host.traces import HostTraces
-from kcm.objects import Key, Pod
+from kcm.objects import ConfigMap, Key, Pod
 from kcm.serving.http import HttpServer, Request, Response
 from kcm.telemetry.logging import logger
 from kcm.telemetry.metrics import Metrics
@@ -171,3 +174,44 @@ def test_over_real_sockets_the_collector_and_the_server_get_what_they_should() -
     traced, untraced = server.requests
     assert traced.headers["traceparent"] == f"00-{child['traceId']}-{child['spanId']}-01"
     assert "traceparent" not in untraced.headers
+
+
+class Blocks(BlockingController[ConfigMap, ConfigMap]):
+    """Writes from a thread, and tells what it would send to something else."""
+
+    name = "blocks"
+    watches = (primary(ConfigMap),)
+    writes = writes(ConfigMap, "patch")
+    told: ClassVar[list[str]] = []
+
+    def observe(self, cache: Any, key: Any) -> Any:
+        return cache.get(ConfigMap, key)
+
+    def reconcile_blocking(self, ctx: Any, seen: Any) -> Any:
+        if not seen.data:
+            self.told.append(ctx.traceparent)
+            ctx.apply(Plan.patch(seen, {"data": {"seen": "yes"}}, because="it was looked at"))
+        return Done()
+
+
+def test_a_blocking_reconcile_is_traced_like_any_other() -> None:
+    collector = Collector()
+    module = ModuleType("traced_controllers")
+    module.Blocks = Blocks  # type: ignore[attr-defined]  # found by name, as anybody's
+    sys.modules[module.__name__] = module
+
+    async def main() -> None:
+        configuration = msgspec.structs.replace(quick_configuration(), tracing=ALL)
+        async with World(configuration=configuration, nodes=0) as world:
+            daemon = world.start({"blocks": "traced_controllers:Blocks"})
+            daemon.launcher.collect = lambda endpoint: LoopbackTransport(collector.handle)
+            await world.call("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "one"}})
+            await asyncio.sleep(20)
+            await daemon.stop()
+
+    try:
+        run(main())
+    finally:
+        del sys.modules[module.__name__]
+    (patched,) = (span for span in collector.spans() if span["name"] == "PATCH" and span["host"] == "blocks")
+    assert Blocks.told == [f"00-{patched['traceId']}-{patched['parentSpanId']}-01"]
