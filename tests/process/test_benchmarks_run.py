@@ -14,7 +14,7 @@ KEYS = {
     "deployments": {"burst_s", "burst_cpu_s", "large_s", "many_writes", "many_conflicts", "quiet_percent"},
     "autoscalers": {"cpu_percent", "late_s", "slow_late_s", "evaluations"},
     "react": {"p50_ms", "p99_ms"},
-    "failover": {"sigterm_s", "sigkill_s", "partition_s", "late", "beside", "surplus", "renewals_s"},
+    "failover": {"sigterm_s", "partition_s", "late", "beside", "surplus", "renewals_s"},
     "client_post": {"transport_cpu_ms", "apiclient_cpu_ms", "aiohttp_cpu_ms"},
     "cache": {"store_cpu_us", "replica_bytes"},
     "sandbox": {"creates_per_s", "event_p99_ms", "list_s", "pss_mib", "start_s"},
