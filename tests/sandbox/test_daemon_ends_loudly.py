@@ -37,7 +37,7 @@ def supervisor(daemon: Daemon) -> None:
 
 def watchdog(daemon: Daemon) -> None:
     """Let the clock fail whoever sleeps next."""
-    daemon.manager._observatory._clock = None  # type: ignore[assignment]  # the bug
+    daemon.manager._observatory._vitals._clock = None  # type: ignore[assignment]  # the bug
 
 
 @pytest.mark.parametrize("break_", [reflector, supervisor, watchdog])
