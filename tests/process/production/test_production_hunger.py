@@ -48,12 +48,13 @@ def test_29_30_a_leader_without_descriptors_and_with_a_full_disk_leads_on(produc
         length = leader.log_file.stat().st_size
         name = production.apply_set(5)
         production.wait_served(name, 5)
-        # Whoever has something to say now says it to nobody.
-        container.page("/nowhere")
+        # What it has to say now, it says to nobody.
+        container.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: container.metric("kcm_log_lines_dropped_total"), "a line is lost and counted")
         leader.way.reset()
         renewed(production, identity)
         assert leader.log_file.stat().st_size == length
-    leader.way.reset()
+    container.process.send_signal(signal.SIGHUP)
     wait_for(lambda: container.records("log lines dropped, stderr is slow"), "it says what was lost")
     assert production.record.terms() == terms
     production.remove(name)
