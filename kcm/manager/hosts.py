@@ -92,6 +92,8 @@ class HostSupervisor:
         self.state: life.State = life.Waiting(0.0)
         self.epoch = 0
         self.last_death = ""
+        # Those that nobody asked for: a change of the configuration or of the leader is none.
+        self.deaths = 0
         self.reports: tuple[ControllerReport, ...] = ()
         self.last_writes: Mapping[str, str] = {}
         self.vouches = False
@@ -384,6 +386,7 @@ class HostSupervisor:
             self._log.info("host ended", pid=self.pid, how=how)
         else:
             self._log.error("host ended", pid=self.pid, how=how)
+            self.deaths += 1
             self._restarts.inc()
         self.feed.detach()
         self._exposition.drop(self.name)

@@ -239,7 +239,7 @@ class Observatory:
             state=_word(host.state),
             pid=host.pid or None,
             epoch=host.epoch,
-            restarts=max(0, host.epoch - 1),
+            restarts=host.deaths,
             heartbeat_age=heard_ago(host.state, self._clock.monotonic()),
             memory_bytes=usage.memory if usage else None,
             cpu_seconds=usage.cpu_seconds if usage else None,

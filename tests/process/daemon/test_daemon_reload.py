@@ -36,6 +36,7 @@ def test_a_changed_file_restarts_the_one_host_and_a_refused_one_nothing(server, 
     eventually(lambda: daemon.records("configuration in force"), what="the change is taken")
     after = eventually(lambda: leads(daemon, "replicaset"), what="leading again")
     assert after["pid"] != before["replicaset"]["pid"]
+    assert after["restarts"] == 0, "a change that was asked for is no trouble"
     assert host_of(daemon, "slow")["pid"] == before["slow"]["pid"]
     assert server.holder() == holder
     server.apply("web", 3)
