@@ -1,6 +1,7 @@
 """The status of an autoscaler: what it is to say, and the write that makes it so.
 
-Guarantees: nothing is written that says what is there already (reference: hpa 12). Rescales
+Guarantees: nothing is written that says what is there already (reference: hpa 12), and nothing
+over what came in between: a condition may be another's, or say whose zero it is. Rescales
 under `behavior` ride along in an annotation, since the rate limits of a successor count from
 them; it is read back with the same suspicion as anything from outside. Pure.
 """
@@ -50,7 +51,6 @@ def status_plan(hpa: HorizontalPodAutoscaler, new: AutoscalerStatus, memory: Mem
         changes,
         because="the evaluation came to something new",
         annotations=notes,
-        exact=False,
         routine=not notes and _decided(new) == _decided(hpa.status),
     )
 

@@ -406,6 +406,33 @@ def test_an_annotation_that_cannot_be_read_is_told_once() -> None:
     staged(act)
 
 
+def test_what_somebody_else_wrote_into_a_status_meanwhile_is_not_overwritten() -> None:
+    async def act(stage: Scene) -> None:
+        await stage.queue("20")
+        await stage.make(2, QUEUE)
+        await stage.watch(40)
+        own = (await stage.status())["conditions"]
+        # So slow that each evaluation began before what is written now.
+        stage.world.api.faults.add(Fault(Delay(7.0), resource="deployments/scale", verb="get", agent="hpa"))
+        await stage.queue("26")
+        foreign = {"type": "Foreign", "status": "True", "reason": "Test"}
+        for number in range(40):
+            conditions = [*own, {**foreign, "message": str(number)}]
+            await stage.world.patch(f"{AUTOSCALERS}/web/status", {"status": {"conditions": conditions}})
+            await stage.world.clock.sleep(1)
+            shown = [each["message"] for each in (await stage.status())["conditions"]]
+            assert shown[-1] == str(number)
+        assert await stage.size() == 3
+        assert await stage.events("FailedUpdateStatus")
+        stage.world.api.faults.clear()
+        await stage.world.clock.sleep(40)
+        status = await stage.status()
+        assert status["desiredReplicas"] == 3
+        assert status["conditions"][-1]["message"] == "39"
+
+    staged(act)
+
+
 def test_a_slow_metrics_api_holds_up_only_who_asks_it() -> None:
     async def act(stage: Scene) -> None:
         stage.world.api.faults.add(Fault(Delay(5.0), resource="pods", verb="list", agent="hpa"))
