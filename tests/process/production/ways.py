@@ -18,8 +18,8 @@ def pair_with_ways(production):
     return production.pair()
 
 
-def renewed(production, identity, times=2):
-    """Wait until the identity has renewed so often from now on."""
+def renewed(production, identity, times=1):
+    """Wait until the server has taken so many renewals of the identity from now on."""
     since = now()
     wanted = {"resource": "leases", "name": "kcm", "holder": identity}
     wait_for(lambda: len(production.record.commits(since, **wanted)) >= times, f"{identity} has renewed")
