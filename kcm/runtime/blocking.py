@@ -25,7 +25,8 @@ from kcm.base.errors import KcmError
 from kcm.base.held import HoldsTime
 from kcm.objects.resource import Key, Resource
 from kcm.runtime.controller import Controller
-from kcm.runtime.result import Result, Waiting
+from kcm.runtime.finalizers import Stage, add_finalizer, remove_finalizer, stage_of
+from kcm.runtime.result import Done, Result, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -192,6 +193,28 @@ class BlockingContext:
     def read(self, *segments: str, query: Mapping[str, str] | None = None, seconds: float = 10.0) -> bytes:
         """GET any path of the API server and return the body; see `Context.read`."""
         return self._ask(lambda: self._ctx.read(*segments, query=query, seconds=seconds))
+
+    def newest(self, seen: R) -> R:
+        """Return `seen` as this reconcile's own writes left it; see `Context.newest`."""
+        return self._ask(lambda: _called(lambda: self._ctx.newest(seen)))
+
+    def with_finalizer(
+        self, seen: R, finalizer: str, *, ensure: Callable[[R], Result], cleanup: Callable[[R], Result]
+    ) -> Result:
+        """Do what `kcm.with_finalizer` does, for functions that block: they run in this thread."""
+        match stage_of(self, seen, finalizer):
+            case Stage.NOTHING:
+                return Done()
+            case Stage.ENSURE:
+                return ensure(seen)
+            case Stage.ADD:
+                self.apply(add_finalizer(seen, finalizer)).raise_failure()
+                return ensure(self.newest(seen))
+            case Stage.CLEAN_UP:
+                result = cleanup(seen)
+                if isinstance(result, Done):
+                    self.apply(remove_finalizer(self.newest(seen), finalizer)).raise_failure()
+                return result
 
     def emit(self, about: Resource[Any], type_: Literal["Normal", "Warning"], reason: str, note: str) -> None:
         """Tell people what happened to an object, as an Event; see `Context.emit`."""

@@ -13,15 +13,37 @@ hand takes the guarantee away. Owns no state.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, Protocol, TypeVar
 
 from kcm.base.errors import TerminalError
 from kcm.objects.resource import Resource
 from kcm.runtime.context import Context
 from kcm.runtime.plan import Plan
 from kcm.runtime.result import Done, Result
+from kcm.telemetry.logging import Logger
 
 R = TypeVar("R", bound=Resource[Any])
+
+
+class Asking(Protocol):
+    """What there is to know of the context of a reconcile, blocking or not."""
+
+    log: Logger
+
+    @property
+    def dry_run(self) -> bool:
+        """Say whether nothing may be changed."""
+        ...
+
+
+class Stage(Enum):
+    """What is due: an object without the finalizer, with it, being deleted, or none of our business."""
+
+    ADD = "add"
+    ENSURE = "ensure"
+    CLEAN_UP = "clean-up"
+    NOTHING = "nothing"
 
 
 async def with_finalizer(
@@ -38,26 +60,32 @@ async def with_finalizer(
     `finalizer` is "your.domain/what"; the type's metadata must be an `ObjectMeta`. What the two raise
     is raised, and what they return is returned, unless it is `cleanup`'s `Done`.
     """
+    match stage_of(ctx, seen, finalizer):
+        case Stage.NOTHING:
+            return Done()
+        case Stage.ENSURE:
+            return await ensure(seen)
+        case Stage.ADD:
+            (await ctx.apply(add_finalizer(seen, finalizer))).raise_failure()
+            return await ensure(ctx.newest(seen))
+        case Stage.CLEAN_UP:
+            result = await cleanup(seen)
+            if isinstance(result, Done):
+                # What cleanup wrote (a status, say) changed the object: take it off the newest state.
+                (await ctx.apply(remove_finalizer(ctx.newest(seen), finalizer))).raise_failure()
+            return result
+
+
+def stage_of(ctx: Asking, seen: Resource[Any], finalizer: str) -> Stage:
+    """Return what is due for an object that a finalizer protects."""
     held = finalizer in _finalizers(seen)
     if held and ctx.dry_run:
-        # What the two do outside would not be held back by anything.
+        # What is done outside would not be held back by anything.
         ctx.log.info("dry run: what is outside is left alone", finalizer=finalizer)
-        return Done()
+        return Stage.NOTHING
     if seen.metadata.deletion_timestamp is not None:
-        if not held:
-            return Done()
-        result = await cleanup(seen)
-        if not isinstance(result, Done):
-            return result
-        # What cleanup wrote (a status, say) changed the object: take the finalizer off the newest state.
-        newest = ctx.newest(seen)
-        (await ctx.apply(remove_finalizer(newest, finalizer))).raise_failure()
-        return result
-    if held:
-        return await ensure(seen)
-    outcome = await ctx.apply(add_finalizer(seen, finalizer))
-    outcome.raise_failure()
-    return await ensure(ctx.newest(seen))
+        return Stage.CLEAN_UP if held else Stage.NOTHING
+    return Stage.ENSURE if held else Stage.ADD
 
 
 def add_finalizer(seen: Resource[Any], finalizer: str) -> Plan:

@@ -662,6 +662,43 @@ def test_a_finalizer_stays_until_cleanup_is_done(unfinished: Any) -> None:
     play(Steps, story)
 
 
+def test_a_finalizer_holds_for_code_that_blocks_too() -> None:
+    outside: set[str] = set()
+    refuses = True
+
+    def reconcile(ctx: BlockingContext, seen: ConfigMap) -> Result:
+        def ensure(held: ConfigMap) -> Result:
+            live = ctx.live(ConfigMap, held.key)
+            assert live is not None
+            assert FINALIZER in live.metadata.finalizers
+            outside.add(held.key.name)
+            ctx.apply(Plan.patch(held, {"data": {"x": "seen"}}, because="e", exact=True)).raise_failure()
+            return Done()
+
+        def cleanup(held: ConfigMap) -> Result:
+            if refuses:
+                return Waiting("not now")
+            outside.discard(held.key.name)
+            ctx.apply(Plan.patch(held, {"data": {"x": "bye"}}, because="c")).raise_failure()
+            return Done()
+
+        return ctx.with_finalizer(seen, FINALIZER, ensure=ensure, cleanup=cleanup)
+
+    async def story(world: World, daemon: Daemon) -> None:
+        nonlocal refuses
+        await becomes({"x": "seen"})(world, daemon)
+        await world.call("DELETE", f"{MAPS}/a")
+        await world.clock.sleep(10)
+        assert (await world.call("GET", f"{MAPS}/a"))["metadata"]["finalizers"] == [FINALIZER]
+        refuses = False
+        await world.clock.sleep(90)
+        assert "a" not in {each["metadata"]["name"] for each in await world.items(MAPS)}
+        assert not outside
+
+    notes.blocking = [reconcile]
+    play(Blocking, story)
+
+
 def test_the_file_wins_over_the_deadline_of_the_class(log: io.StringIO) -> None:
     async def hangs(ctx: Context, seen: ConfigMap) -> Result:
         await asyncio.get_running_loop().create_future()
