@@ -63,10 +63,23 @@ def importable(target: str) -> tuple[str, str]:
         raise ConfigurationError(target, "", f"there is no file {place}")
     if not path.stem.isidentifier():
         raise ConfigurationError(target, "", "to be imported, its name must be letters, digits and _ only")
-    if path.stem in sys.stdlib_module_names or path.stem in ("kcm", "controllers"):
-        raise ConfigurationError(target, "", f"Python has a module {path.stem} already; rename the file")
-    _look_in(path.resolve().parent)
-    return path.stem, name
+    folder, module = _outside_of_packages(path.resolve())
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names or top in ("kcm", "controllers"):
+        raise ConfigurationError(target, "", f"Python has a module {top} already; rename the file")
+    _look_in(folder)
+    return module, name
+
+
+def _outside_of_packages(path: Path) -> tuple[Path, str]:
+    """Return the folder from which a file can be imported, and its name as seen from there.
+
+    Where Python looked into a package itself, a types.py in it would stand in the place of Python's own.
+    """
+    folder, module = path.parent, path.stem
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        folder, module = folder.parent, f"{folder.name}.{module}"
+    return folder, module
 
 
 def with_first_try(

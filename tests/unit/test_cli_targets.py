@@ -57,6 +57,18 @@ def test_of_several_one_is_named(tmp_path: Path) -> None:
         find_controller(target)
 
 
+def test_a_file_in_a_package_is_a_module_of_the_package(tmp_path: Path) -> None:
+    package = tmp_path / "an_operator_of_mine" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    found = find_controller(written(package, ONE, "controller.py"))
+    assert found.implementation == "an_operator_of_mine.inner.controller:BackupPolicyController"
+    assert str(tmp_path) in sys.path
+    # Its types.py would be taken for Python's.
+    assert str(package) not in sys.path
+
+
 def test_a_module_is_found_where_python_looks() -> None:
     found = find_controller("controllers.replicaset.controller")
     assert found == FirstTry("replicaset", "controllers.replicaset.controller:ReplicaSetController")
