@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import multiprocess
@@ -130,29 +131,19 @@ class ProcessLauncher:
         self._context.set_forkserver_preload(["kcm.host.preload"])
 
     async def launch(self, name: str, on_message: OnMessage, on_lost: OnLost) -> HostHandle:
-        ours, theirs = socket.socketpair()
-        reading, writing = os.pipe()
-        prints = Connection(writing, readable=False)
-        process = self._context.Process(
-            target=run_host, args=(theirs, prints), name=f"kcm-{name}", daemon=False
-        )
-        try:
-            # The first start waits for the fork server's imports: not on the loop that renews the Lease.
-            await asyncio.to_thread(process.start)
-        except (EOFError, RuntimeError) as error:
-            # No process or no thread more may be made: the fork server died of it, or we could not ask it.
-            ours.close()
-            os.close(reading)
-            raise OSError(f"the fork server gave no process: {error!r}") from error
-        except BaseException:
-            ours.close()
-            os.close(reading)
-            raise
-        finally:
-            theirs.close()
-            prints.close()
+        with ExitStack() as unless_it_lives:
+            with ExitStack() as given_away:
+                ours, theirs = socket.socketpair()
+                unless_it_lives.callback(ours.close)
+                given_away.callback(theirs.close)
+                reading, writing = os.pipe()
+                unless_it_lives.callback(os.close, reading)
+                prints = Connection(writing, readable=False)
+                given_away.callback(prints.close)
+                process = await self._start(name, theirs, prints)
+            channel = await FrameChannel.open(ours, on_message, on_lost)
+            unless_it_lives.pop_all()
         output = HostOutput(reading, name)
-        channel = await FrameChannel.open(ours, on_message, on_lost)
         try:
             return ProcessHandle(process, channel, output)
         except OSError:
@@ -160,6 +151,19 @@ class ProcessLauncher:
             channel.close()
             output.close()
             raise
+
+    async def _start(self, name: str, feed: socket.socket, prints: Connection) -> Any:
+        """Return a process that has been started; OSError when there can be none."""
+        process = self._context.Process(
+            target=run_host, args=(feed, prints), name=f"kcm-{name}", daemon=False
+        )
+        try:
+            # The first start waits for the fork server's imports: not on the loop that renews the Lease.
+            await asyncio.to_thread(process.start)
+        except (EOFError, RuntimeError) as error:
+            # No process or no thread more may be made: the fork server died of it, or we could not ask it.
+            raise OSError(f"the fork server gave no process: {error!r}") from error
+        return process
 
 
 def _signal_name(number: int) -> str:
