@@ -225,6 +225,106 @@ def test_a_foreground_owner_does_not_wait_for_dependents_that_do_not_block(play)
     play(scenario)
 
 
+ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+
+
+def naming(owner: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a reference to an owner, that blocks, with what is changed in it."""
+    metadata = owner["metadata"]
+    plain = {"apiVersion": "v1", "kind": "ConfigMap", "name": metadata["name"], "uid": metadata["uid"]}
+    return {**plain, "blockOwnerDeletion": True, **changes}
+
+
+async def made(api: Any, name: str, path: str = MAPS, *references: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await api.post(path, config(name, ownerReferences=[*references]))).body
+    return found
+
+
+def test_a_foreground_deletion_spares_the_dependents_of_other_living_owners(play):
+    async def scenario(api):
+        one, two = await made(api, "one"), await made(api, "two")
+        await made(api, "both", MAPS, naming(one), naming(two))
+        await api.delete(f"{MAPS}/one", {"propagationPolicy": "Foreground"})
+        await api.settle()
+        assert await names(api) == ["both", "two"]
+        left = (await api.get(f"{MAPS}/both")).body["metadata"]["ownerReferences"]
+        assert [each["name"] for each in left] == ["two"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_circle_of_owners_ends_in_the_foreground(play, size):
+    async def scenario(api):
+        ring = [await made(api, f"n{number}") for number in range(size)]
+        for number, owner in enumerate(ring):
+            references = [naming(owner)]
+            change = {"metadata": {"ownerReferences": references}}
+            await api.patch(f"{MAPS}/n{(number + 1) % size}", change)
+        await api.delete(f"{MAPS}/n0", {"propagationPolicy": "Foreground"})
+        await api.settle()
+        assert await names(api) == []
+
+    play(scenario)
+
+
+def test_a_chain_ends_in_the_foreground_from_its_far_end(play):
+    async def scenario(api):
+        owner = await made(api, "a")
+        middle = await made(api, "b", MAPS, naming(owner))
+        await made(api, "c", MAPS, naming(middle))
+        await api.patch(f"{MAPS}/c", {"metadata": {"finalizers": ["x.io/hold"]}})
+        await api.delete(f"{MAPS}/a", {"propagationPolicy": "Foreground"})
+        await api.settle()
+        assert await names(api) == ["a", "b", "c"]
+        await api.patch(f"{MAPS}/c", {"metadata": {"finalizers": None}})
+        await api.settle()
+        assert await names(api) == []
+
+    play(scenario)
+
+
+def test_an_owner_in_another_namespace_and_one_called_something_else_own_nothing(play):
+    async def scenario(api):
+        await api.post("/api/v1/namespaces", config("other"))
+        far = await made(api, "far", "/api/v1/namespaces/other/configmaps")
+        owner = await made(api, "owner")
+        await made(api, "x", MAPS, naming(far))
+        await made(api, "y", MAPS, naming(owner, name="misnamed"))
+        await made(api, "z", MAPS, naming(owner, kind="Secret"))
+        await api.settle()
+        assert await names(api) == ["owner"]
+
+    play(scenario)
+
+
+def test_a_cluster_scoped_object_stays_whatever_it_names_in_a_namespace_and_nobody_waits_for_it(play):
+    async def scenario(api):
+        owner = await made(api, "owner")
+        await made(api, "wide", ROLES, naming(owner))
+        await api.delete(f"{MAPS}/owner", {"propagationPolicy": "Foreground"})
+        await api.settle()
+        assert await names(api) == []
+        await api.settle()
+        assert (await api.get(f"{ROLES}/wide")).status == 200
+
+    play(scenario)
+
+
+def test_absent_owners_stay_named_while_another_is_of_an_unknown_kind(play):
+    async def scenario(api):
+        gone = naming({"metadata": {"name": "gone", "uid": "0-0"}})
+        unknown = naming({"metadata": {"name": "t", "uid": "0-1"}}, apiVersion="example.com/v1")
+        await made(api, "kept", MAPS, gone, unknown)
+        await api.settle()
+        assert len((await api.get(f"{MAPS}/kept")).body["metadata"]["ownerReferences"]) == 2
+        await api.patch(f"{MAPS}/kept", {"metadata": {"ownerReferences": [gone]}})
+        await api.settle()
+        assert await names(api) == []
+
+    play(scenario)
+
+
 def test_the_collector_can_be_left_to_a_real_one(play):
     async def scenario(api):
         await owned(api, "owner", "x")

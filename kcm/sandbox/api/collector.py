@@ -3,8 +3,8 @@
 Stands in for the garbagecollector controller and can be switched off in its favour. Background:
 a dependent whose owners are all absent is deleted; Foreground: an owner waits until the
 dependents that block it are gone; Orphan: references to the owner are taken out first
-(reference: apiserver §2, GC). An owner counts as absent only when its uid is unknown and its
-kind is served here. Reads the store's uid indexes; writes through `Writer` and `Deleter`.
+(reference: apiserver §2, GC). How owners stand is `kinship`'s; in doubt nothing is deleted. Reads
+the store's uid indexes; writes through `Writer` and `Deleter`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kcm.sandbox.api.calls import Call, DeleteOptions
 from kcm.sandbox.api.deletion import FOREGROUND, ORPHAN, Deleter
 from kcm.sandbox.api.errors import ApiFailure, Json, unknown_route
 from kcm.sandbox.api.history import DELETED, Event
+from kcm.sandbox.api.kinship import Kinship, Standing, references_of, waits
 from kcm.sandbox.api.records import Record
 from kcm.sandbox.api.store import Collection, Store
 from kcm.sandbox.api.writes import Writer
@@ -40,6 +41,7 @@ class GarbageCollector:
         self._writer = writer
         self._deleter = deleter
         self._clock = clock
+        self._kinship = Kinship(store, registry)
         self._pending: Pending[_Key] = Pending()
         store.listeners.append(self._heard)
 
@@ -95,10 +97,8 @@ class GarbageCollector:
         if ORPHAN in finalizers:
             self._orphan(record)
             self._finish(collection, record, ORPHAN)
-        elif FOREGROUND in finalizers:
-            blocking = self._delete_dependents(record)
-            if not blocking:
-                self._finish(collection, record, FOREGROUND)
+        elif FOREGROUND in finalizers and not self._blocked(record):
+            self._finish(collection, record, FOREGROUND)
 
     def _dependents(self, uid: str) -> list[tuple[Collection, Record]]:
         inside = self._store.dependents.get(uid, {})
@@ -108,41 +108,51 @@ class GarbageCollector:
         for collection, record in self._dependents(owner.uid):
             self._drop_references(collection, record, lambda uid: uid == owner.uid)
 
-    def _delete_dependents(self, owner: Record) -> bool:
-        """Delete all dependents; say whether one of them blocks the owner still."""
-        blocking = False
-        for collection, record in self._dependents(owner.uid):
+    def _blocked(self, owner: Record) -> bool:
+        """Say whether a dependent blocks the owner still; have each looked at that may be to go."""
+        blocked = False
+        for collection, record, blocks in self._kinship.children(owner):
             if not record.deleting:
-                self._delete(collection, record, "Foreground")
-            present = collection.records.get(record.key)
-            if present is None or present.uid != record.uid:
-                continue
-            references = present.copy()["metadata"].get("ownerReferences") or ()
-            blocking = blocking or any(
-                reference.get("uid") == owner.uid and reference.get("blockOwnerDeletion")
-                for reference in references
-            )
-        return blocking
+                self._pending.add((collection, record.key))
+            blocked = blocked or blocks
+        return blocked
 
     def _check_owners(self, collection: Collection, record: Record) -> None:
-        references = record.copy()["metadata"].get("ownerReferences") or ()
-        absent = {reference["uid"] for reference in references if self._absent(record, reference)}
-        if not absent:
-            return
-        if len(absent) < len(references):
-            self._drop_references(collection, record, absent.__contains__)
-        else:
-            self._delete(collection, record, "")
+        """Delete an object that nobody keeps, and take out references to owners that end without it."""
+        standings = [(each, self._kinship.standing(record, each)) for each in references_of(record)]
+        solid, absent, waiting, doubtful = (
+            {reference["uid"] for reference, standing in standings if standing is one}
+            for one in (Standing.SOLID, Standing.ABSENT, Standing.WAITING, Standing.DOUBTFUL)
+        )
+        if doubtful:
+            # The absent are left for when the doubt has ended; who waits for this one would wait for ever.
+            held_up = {each["uid"] for each, _ in standings if each.get("blockOwnerDeletion")} & waiting
+            self._forget_owners(collection, record, held_up - solid - doubtful)
+        elif solid:
+            self._forget_owners(collection, record, (absent | waiting) - solid)
+        elif waiting and (children := self._kinship.children(record)):
+            if any(waits(child) for _, child, _ in children):
+                self._unblock(collection, record)
+            self._delete(collection, record, "Foreground")
+        elif absent or waiting:
+            finalizers = record.copy()["metadata"].get("finalizers") or ()
+            kept = "Foreground" if FOREGROUND in finalizers else ""
+            self._delete(collection, record, "Orphan" if ORPHAN in finalizers else kept)
 
-    def _absent(self, dependent: Record, reference: Json) -> bool:
-        """Say whether an owner is certainly gone; one of a kind that is not served here is not."""
-        if self._registry.find_kind(reference.get("apiVersion", ""), reference.get("kind", "")) is None:
-            return False
-        owner = self._store.by_uid.get(reference.get("uid", ""))
-        if owner is None:
-            return True
-        record = owner[0].records[owner[1]]
-        return bool(record.namespace) and record.namespace != dependent.namespace
+    def _forget_owners(self, collection: Collection, record: Record, uids: set[str]) -> None:
+        if uids:
+            self._drop_references(collection, record, uids.__contains__)
+
+    def _unblock(self, collection: Collection, record: Record) -> None:
+        """Break a circle: who waits for this one ends before it."""
+
+        def change(obj: Json) -> Json:
+            for one in obj["metadata"].get("ownerReferences") or ():
+                one["blockOwnerDeletion"] = False
+            return obj
+
+        self._writer.replace(self._call(collection, record, "patch"), change)
+        self._note_owners(record)
 
     def _drop_references(
         self, collection: Collection, record: Record, unwanted: Callable[[str], bool]
