@@ -606,7 +606,7 @@ def test_no_more_than_so_many_threads_are_left_behind(monkeypatch: pytest.Monkey
         notes.told.append(seen.key.name)
         with suppress(ReconcileEnded):
             ctx._ask(lambda: asyncio.sleep(5))
-        go_on.wait(20)
+        go_on.wait(60)
         return Done()
 
     async def story(world: World, daemon: Daemon) -> None:
