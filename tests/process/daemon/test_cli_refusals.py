@@ -112,6 +112,12 @@ def write(tmp_path):
             id="no such controller",
         ),
         pytest.param(
+            {"hosts": {"limitsOf": {"replicasets": {"memory": "1Gi"}}}},
+            "hosts.limitsOf.replicasets",
+            "did you mean replicaset?",
+            id="no such host",
+        ),
+        pytest.param(
             {"controllers": {"mine": {"implementation": "mine.py"}}},
             "controllers.mine.implementation",
             'expected "module:Class"',
