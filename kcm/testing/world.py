@@ -24,7 +24,7 @@ from kcm.config.schema import Configuration
 from kcm.manager.daemon import Manager
 from kcm.sandbox.api.server import ApiServer
 from kcm.sandbox.cluster import Cluster, ClusterSettings
-from kcm.serving.http import Request
+from kcm.serving.http import ConnectionLost, Request, Response
 from kcm.testing.launcher import LoopLauncher
 from kcm.testing.loopback import LoopbackTransport
 from kcm.testing.virtual import VirtualClock
@@ -40,7 +40,8 @@ WORKLOADS = {**REPLICASET, "deployment": "controllers.deployment:DeploymentContr
 class Daemon:
     """One manager of the world, with its hosts. `writes` counts those that may crash it.
 
-    `manager` and its `launcher` are kcm's own; `ended` is set when it has, with its `error` if it `may_fail`.
+    `manager` and its `launcher` are kcm's own; `ended` is set when it has, with its `error` if it `may_fail`;
+    `killed`: it reaches the server no more.
     """
 
     def __init__(self, manager: Manager, launcher: LoopLauncher) -> None:
@@ -49,6 +50,7 @@ class Daemon:
         self.writes = 0
         self.error: Exception | None = None
         self.ended = asyncio.Event()
+        self.killed = False
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,6 +66,7 @@ class Daemon:
 
     def kill(self) -> None:
         """End it as kill -9 would: nothing is released, nothing is flushed."""
+        self.killed = True
         for handle in self.launcher.handles:
             handle.kill()
         if self._task is not None:
@@ -162,11 +165,17 @@ class World:
                 handle.kill()
             return True
 
+        async def alive(request: Request) -> Response:
+            if daemon.killed:
+                # Its tasks are cancelled one after the other; what they would still say, a dead one cannot.
+                raise ConnectionLost("the daemon was killed")
+            return await self.api.handle(request)
+
         def connect(source: object, connections: int, *, spares: int = 0) -> transport.Transport:
-            return LoopbackTransport(self.api.handle)
+            return LoopbackTransport(alive)
 
         def connect_host(source: object, connections: int) -> transport.Transport:
-            return LoopbackTransport(self.api.handle, after_write)
+            return LoopbackTransport(alive, after_write)
 
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
         self._ledgers.append(launcher.ledger)

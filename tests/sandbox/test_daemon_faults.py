@@ -179,7 +179,8 @@ def test_a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds(se
             first.kill()
             begun = world.clock.monotonic()
             await leading(world, second)
-            assert world.clock.monotonic() - begun <= 15.0 + 2.0
+            # Nobody has released the Lease: it ran out, 15 s after a renewal that was 2.2 s old at most.
+            assert 12.0 <= world.clock.monotonic() - begun <= 15.0 + 2.0
             await reaches(world, 40)
             assert not surplus.surplus
             await second.stop()
