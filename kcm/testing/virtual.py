@@ -3,7 +3,8 @@
 `run` executes a coroutine on an event loop that never waits: when nothing is ready, time jumps
 to the next timer. An hour of back-off takes milliseconds, and order is repeatable. Guarantees:
 timers fire in order of their time; a run with nothing ready and no timer ends in `Stuck` instead
-of hanging; while somebody holds the time (`kcm.base.held`: a thread is at work) it stands still.
+of hanging; while a thread is at work (an executor's, or one that `kcm.base.held` tells of) time stands
+still.
 Sockets do not belong on this loop. The loop owns the time; `VirtualClock` shows it.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -60,6 +62,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def block(self, seconds: float) -> None:
         """Let time pass while nothing can run, as in a call that blocks the loop."""
         self._jumping.now += seconds
+
+    def run_in_executor(  # type: ignore[override]  # as typed by asyncio, but for the future's class
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Have a thread work, in no time: nothing runs out while `asyncio.to_thread` waits for it."""
+        future = super().run_in_executor(executor, func, *args)
+        self.hold_time()
+        future.add_done_callback(lambda _: self.release_time())
+        return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the threads that are still at work."""
+        self.hold_time()
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self.release_time()
 
     def hold_time(self) -> None:
         """Stand still until a thread is heard of."""
