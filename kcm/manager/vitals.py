@@ -20,6 +20,8 @@ from kcm.telemetry.metrics import Metrics
 from kcm.telemetry.peak import Peak, loop_lag
 
 TICK_SECONDS = 1.0
+# A probe wakes every host: not at each look.
+PROBE_SECONDS = 5.0
 
 
 class Vitals:
@@ -39,6 +41,7 @@ class Vitals:
         self._clock = clock
         self._due = clock.monotonic()
         self._late = 0.0
+        self._probe_at = 0.0
         self._loop = loop_lag(metrics, clock)
         self._silences: dict[str, Peak] = {}
         self._lags: dict[str, Peak] = {}
@@ -99,6 +102,9 @@ class Vitals:
 
     def _look_at_hosts(self) -> None:
         now = self._clock.monotonic()
+        probes = now >= self._probe_at
+        if probes:
+            self._probe_at = now + PROBE_SECONDS
         for host in self._hosts:
             if host.name not in self._silences:
                 silence, lag = Peak(self._clock), Peak(self._clock)
@@ -107,7 +113,8 @@ class Vitals:
                 self._lag_shown.labels(host.name).set_function(lag.read)
             # While this process stood still nobody could be heard: that is no host's fault.
             self._silences[host.name].take(max(0.0, (heard_ago(host.state, now) or 0.0) - self._late))
-            host.feed.probe()
+            if probes or host.feed.lag > TICK_SECONDS:
+                host.feed.probe()
             self._lags[host.name].take(max(0.0, host.feed.lag - self._late))
         for name in self._silences.keys() - {host.name for host in self._hosts}:
             del self._silences[name], self._lags[name]

@@ -1,8 +1,9 @@
 """Watches what hosts use, and ends those that use too much.
 
-Looks at every host once a period, from outside. Guarantees: a host beyond one of its limits is
-killed within about a period and reported with the limit's name; its successor starts with a clean
-sheet; a host without limits is measured all the same. Owns the averages.
+Looks from outside, once a period at every host that has limits, at the others now and then.
+Guarantees: a host beyond one of its limits is killed within about a period and reported with the
+limit's name; its successor starts with a clean sheet; a host without limits is measured all the
+same. Owns the averages.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from kcm.telemetry.metrics import Metrics
 
 # The limits whose excess ends a host, as the configuration calls them.
 LIMITS = ("memory", "cpu", "openFiles", "processes")
+
+
+UNLIMITED = HostLimits()
+# Whose numbers are only shown is looked at once in so many periods: it is the dearest thing at rest.
+SELDOM = 5
 
 
 def limits_of(hosts: HostsConfig, process: str) -> HostLimits:
@@ -56,6 +62,7 @@ class Warden:
         self._hosts = hosts
         self._period = period
         self._clock = clock
+        self._looks = 0
         self._spendings: dict[tuple[str, int], Spending] = {}
         self._shown: set[str] = set()
         label = ("host",)
@@ -72,8 +79,10 @@ class Warden:
         """Watch for ever."""
         while True:
             await self._clock.sleep(self._period)
+            self._looks += 1
             for host in self._hosts:
-                self._look_at(host)
+                if host.limits != UNLIMITED or self._looks % SELDOM == 1:
+                    self._look_at(host)
             alive = {(host.name, host.epoch) for host in self._hosts}
             self._spendings = {key: kept for key, kept in self._spendings.items() if key in alive}
             for name in self._shown - {host.name for host in self._hosts}:
