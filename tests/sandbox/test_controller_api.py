@@ -587,7 +587,8 @@ def test_a_thread_that_outlasts_its_deadline_writes_nothing_more_and_is_waited_f
         go_on.set()
         # Ended, not only done with its work: the loop has then been told.
         for thread in [each for each in threading.enumerate() if each.name == "kcm reconcile"]:
-            thread.join(20)
+            # Beside the loop: the thread may wait for it.
+            await asyncio.to_thread(thread.join, 20)
         await world.clock.sleep(120)
         assert await data(world) == {"x": "1"}
 
@@ -617,7 +618,8 @@ def test_no_more_than_so_many_threads_are_left_behind(monkeypatch: pytest.Monkey
         assert len(notes.told) == 3, "those have a thread that does not end; the last waits"
         go_on.set()
         for thread in [each for each in threading.enumerate() if each.name == "kcm reconcile"]:
-            thread.join(20)
+            # Beside the loop: the thread may wait for it.
+            await asyncio.to_thread(thread.join, 20)
         await world.clock.sleep(300)
         assert set(notes.told) == {"a", "b", "c", "d"}
 
