@@ -26,7 +26,7 @@ from kcm.sandbox.api.server import ApiServer
 from kcm.sandbox.cluster import Cluster, ClusterSettings
 from kcm.serving.http import ConnectionLost, Request, Response
 from kcm.testing.launcher import LoopLauncher
-from kcm.testing.loopback import LoopbackTransport
+from kcm.testing.loopback import LoopbackTransport, Server
 from kcm.testing.virtual import VirtualClock
 from kcm.testing.watchful import Ledger
 
@@ -165,17 +165,13 @@ class World:
                 handle.kill()
             return True
 
-        async def alive(request: Request) -> Response:
-            if daemon.killed:
-                # Its tasks are cancelled one after the other; what they would still say, a dead one cannot.
-                raise ConnectionLost("the daemon was killed")
-            return await self.api.handle(request)
+        reach = _reached_while(lambda: not daemon.killed, self.api.handle)
 
         def connect(source: object, connections: int, *, spares: int = 0) -> transport.Transport:
-            return LoopbackTransport(alive)
+            return LoopbackTransport(reach)
 
         def connect_host(source: object, connections: int) -> transport.Transport:
-            return LoopbackTransport(alive, after_write)
+            return LoopbackTransport(reach, after_write)
 
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
         self._ledgers.append(launcher.ledger)
@@ -229,6 +225,16 @@ class World:
         while not await holds():
             assert self.clock.monotonic() < end, f"not within {within:g} virtual seconds: {what or holds}"
             await self.clock.sleep(0.05)
+
+
+def _reached_while(alive: Callable[[], bool], server: Server) -> Server:
+    async def answer(request: Request) -> Response:
+        if not alive():
+            # Its tasks are cancelled one after the other; what they would still say, a dead one cannot.
+            raise ConnectionLost("the daemon was killed")
+        return await server(request)
+
+    return answer
 
 
 def quick_configuration() -> Configuration:
