@@ -126,12 +126,7 @@ class Manager:
         self._chronicle = Chronicle(clock)
         self.hosts = Roster(self._supervisor(name, own) for name, own in tasks.items())
         self._informers.expect(tasks)
-        events = EventSink("kcm", "kcm", self._instance, self._outbox, clock, self._metrics)
-        election = configuration.leader_election
-        lease = ObjectReference(Lease.api, Lease.kind, election.resource_namespace, election.resource_name)
-        self._leadership = Leadership(
-            self.hosts, configuration.hosts.stop_grace, lease, events, self._outbox.flush
-        )
+        self._leadership = self._make_leadership(configuration)
         self._elector = self._make_elector(connect(source, LEASE_CONNECTIONS, spares=LEASE_SPARES))
         self._observatory = Observatory(
             *(configuration, self.hosts, self._informers, self._elector),
@@ -340,6 +335,12 @@ class Manager:
         host.epoch = self._epochs.get(name, 0)
         host.told = self._chronicle.take
         return host
+
+    def _make_leadership(self, configuration: Configuration) -> Leadership:
+        events = EventSink("kcm", "kcm", self._instance, self._outbox, self._clock, self._metrics)
+        election = configuration.leader_election
+        lease = ObjectReference(Lease.api, Lease.kind, election.resource_namespace, election.resource_name)
+        return Leadership(self.hosts, configuration.hosts.stop_grace, lease, events, self._outbox.flush)
 
     def _make_elector(self, transport: Transport) -> Elector | Solo:
         election = self._configuration.leader_election

@@ -143,9 +143,8 @@ class World:
 
         `crash_of` names one controller, whose writes alone are counted for that. With `may_fail`,
         the daemon's own error is kept in its `error`; else it ends the world. `prepare` gets
-        its manager before that runs. With `dry_run` it writes
-        nothing. What the controllers tell is recorded, as in a daemon that nobody configured; without
-        `recorder` it is dropped.
+        its manager before that runs. With `dry_run` it writes nothing. What the controllers tell is
+        recorded, as in a daemon that nobody configured; without `recorder` it is dropped.
         """
         daemon: Daemon
         launcher: LoopLauncher
@@ -176,15 +175,9 @@ class World:
         launcher = LoopLauncher(self._group, connect_host, self.clock, self.rng)
         self._ledgers.append(launcher.ledger)
         manager = Manager(
-            self.configuration,
-            {**controllers, **RECORDER} if recorder else controllers,
-            identity,
-            FixedCredentials(Credentials(server="http://sandbox")),
-            connect,
-            launcher,
-            self.clock,
-            self.rng,
-            dry_run,
+            *(self.configuration, {**controllers, **RECORDER} if recorder else controllers, identity),
+            *(FixedCredentials(Credentials(server="http://sandbox")), connect, launcher),
+            *(self.clock, self.rng, dry_run),
         )
         prepare(manager)
         daemon = Daemon(manager, launcher)
